@@ -1,0 +1,207 @@
+"""The installation's settings: one frozen dataclass, read once from the environment.
+
+Every variable is called `COGNATE_` and the field's name in capitals. Every field has a default that a laptop can
+run on. A value that cannot be understood, and a name that nothing reads, end the start with one line that names it:
+a setting that is silently ignored is a setting that somebody relies on.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+PREFIX = "COGNATE_"
+Mode = Literal["production", "development"]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message is one line that names it."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(value)
+
+    return read
+
+
+def _seconds(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", value) or not float(value):
+        raise ValueError("a number of seconds above 0")
+    return float(value)
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in allowed:
+            raise ValueError("one of: " + ", ".join(a or "(empty)" for a in allowed))
+        return value
+
+    return read
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("an absolute http or https URL without query, such as https://auth.example.com")
+    return value.rstrip("/")
+
+
+def _region(value: str) -> str:
+    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-[0-9]", value):
+        raise ValueError("a name that looks like a region, such as us-east-1")
+    return value
+
+
+def _key(value: str) -> bytes:
+    try:
+        key = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise ValueError("32 bytes in base64 (openssl rand -base64 32)")
+    return key
+
+
+def _database(value: str) -> str:
+    if not re.match(r"(sqlite|postgresql)(\+psycopg)?:", value):
+        raise ValueError("a URL that begins with postgresql:// or sqlite:///")
+    return re.sub(r"^postgresql:", "postgresql+psycopg:", value)
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _optional_path(value: str) -> Path | None:
+    return _path(value) if value else None
+
+
+def _setting(default: Any, read: Callable[[str], Any], about: str, *, secret: bool = False) -> Any:
+    """A field with its reader and one line of documentation, which docs/settings.md repeats."""
+    return field(default=default, repr=not secret, metadata={"read": read, "about": about, "secret": secret})
+
+
+@dataclass(frozen=True)
+class Settings:
+    mode: Mode = _setting(
+        "production",
+        _one_of("production", "development"),
+        "development keeps messages in the outbox and accepts any API signature from loopback",
+    )
+    data_dir: Path = _setting(Path("var"), _path, "where the SQLite file, the key and generated certificates are kept")
+    database_url: str = _setting("", _database, "PostgreSQL or SQLite; empty: cognate.sqlite in the data directory")
+    database_pool: int = _setting(
+        6, _number(2, 100), "connections to PostgreSQL that one worker keeps at most; more than threads"
+    )
+    key: bytes = _setting(b"", _key, "the key-encryption key, 32 bytes in base64; empty: see key_file", secret=True)
+    key_file: Path | None = _setting(
+        None, _optional_path, "a file with the key in base64; unset: key in the data directory, made at the first start"
+    )
+    host: str = _setting("127.0.0.1", _text, "the address to listen on")
+    port: int = _setting(8080, _number(1, 65535), "the port to listen on")
+    workers: int = _setting(0, _number(0, 64), "worker processes; 0: one per core")
+    threads: int = _setting(4, _number(1, 64), "threads in each worker")
+    base_url: str = _setting(
+        "", _origin, "the public URL, from which issuers are built; empty: http(s)://localhost:<port>"
+    )
+    trusted_proxies: int = _setting(0, _number(0, 8), "how many hops of X-Forwarded-* are believed")
+    tls: str = _setting("", _one_of("", "self-signed"), "self-signed makes a certificate for development")
+    tls_certificate: Path | None = _setting(None, _optional_path, "PEM file of the certificate chain")
+    tls_key: Path | None = _setting(None, _optional_path, "PEM file of the certificate's private key")
+    region: str = _setting("us-east-1", _region, "the region that pool ids begin with and signatures are scoped to")
+    account_id: str = _setting("000000000000", _text, "the account in ARNs")
+    theme: str = _setting("default", _text, "the folder in themes/ that pages are drawn from")
+    argon2_memory_kib: int = _setting(19456, _number(8, 4194304), "Argon2id: memory of one hash in KiB")
+    argon2_time: int = _setting(2, _number(1, 100), "Argon2id: passes")
+    argon2_parallelism: int = _setting(1, _number(1, 16), "Argon2id: lanes")
+    hash_wait: float = _setting(5.0, _seconds, "seconds that a password waits for a free core before 429")
+    smtp_host: str = _setting("", _text, "the mail server; empty: no mail is sent")
+    smtp_port: int = _setting(587, _number(1, 65535), "the mail server's port")
+    smtp_tls: str = _setting("starttls", _one_of("starttls", "tls", "none"), "how the mail connection is encrypted")
+    smtp_username: str = _setting("", _text, "the mail account; empty: no authentication")
+    smtp_password: str = _setting("", _text, "the mail account's password", secret=True)
+    smtp_from: str = _setting("no-reply@localhost", _text, "the sender of mails")
+    log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "the least important line logged")
+
+    def __post_init__(self) -> None:
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{(self.data_dir / 'cognate.sqlite').resolve()}")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise SettingsError("COGNATE_TLS_CERTIFICATE and COGNATE_TLS_KEY belong together: set both or neither.")
+        if self.tls and self.tls_certificate:
+            raise SettingsError("COGNATE_TLS and COGNATE_TLS_CERTIFICATE exclude each other: set one of them.")
+        if not self.base_url:
+            scheme = "https" if self.tls or self.tls_certificate else "http"
+            object.__setattr__(self, "base_url", f"{scheme}://localhost:{self.port}")
+        if self.database_pool <= self.threads:
+            # A thread that holds a connection may need a second one for a moment; with none to spare, all wait.
+            raise SettingsError("COGNATE_DATABASE_POOL must be greater than COGNATE_THREADS.")
+        if self.mode == "production":
+            self._refuse_development()
+
+    def _refuse_development(self) -> None:
+        """What is handy on a laptop and dangerous on the Internet is refused, not warned about."""
+        if self.tls == "self-signed":
+            raise SettingsError("COGNATE_TLS=self-signed is for development: give COGNATE_TLS_CERTIFICATE, or a proxy.")
+        host = urlsplit(self.base_url).hostname or ""
+        if self.base_url.startswith("http:") and host not in ("localhost", "127.0.0.1", "::1"):
+            raise SettingsError(
+                f"COGNATE_BASE_URL is {self.base_url}: production needs https (plain http is for localhost only)."
+            )
+        if self.smtp_host and self.smtp_tls == "none" and self.smtp_host not in ("localhost", "127.0.0.1", "::1"):
+            raise SettingsError("COGNATE_SMTP_TLS=none would send codes in clear: use starttls or tls.")
+
+    @property
+    def development(self) -> bool:
+        return self.mode == "development"
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach us by https: decides Secure cookies and the `__Host-` prefix."""
+        return self.base_url.startswith("https:")
+
+    @property
+    def base_host(self) -> str:
+        """Host and port of the base URL; domains of pools are names below it."""
+        return urlsplit(self.base_url).netloc.lower()
+
+    @property
+    def workers_or_cores(self) -> int:
+        return self.workers or cores()
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Settings from the environment. Raises SettingsError with one line that names the variable."""
+    known = {f"{PREFIX}{f.name.upper()}": f for f in fields(Settings)}
+    given: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        if name not in known:
+            raise SettingsError(f"{name} is not a setting; docs/settings.md lists them.")
+        if value == "":
+            continue
+        try:
+            given[known[name].name] = known[name].metadata["read"](value)
+        except ValueError as expected:
+            shown = "wrong" if known[name].metadata["secret"] else repr(value)
+            raise SettingsError(f"{name} is {shown}; expected {expected}.") from None
+    return Settings(**given)
