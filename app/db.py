@@ -1,0 +1,129 @@
+"""The database: one engine for SQLite and PostgreSQL, and everything in which the two differ.
+
+Owns `db`, the declarative base with named constraints, the column types (`utc`, JSON) and `raising()`, which turns a
+violated constraint into the refusal it stands for. What a table means is for `models`; when a transaction begins
+and ends is for `env`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, TypeDecorator, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from app.errors import Refusal
+
+READONLY = "cognate_readonly"
+"""Execution option of a connection that will not write: SQLite then begins without taking the one writer's place."""
+
+
+class utc(TypeDecorator[datetime]):  # noqa: N801 - reads as a column type, like the ones of SQLAlchemy
+    """A moment in UTC, aware on both engines (SQLite forgets the zone, PostgreSQL answers in the session's)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""A JSON document. Changes inside it are not noticed: assign a new one."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: utc, dict[str, Any]: document, list[Any]: document}
+
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+
+
+def engine_options(url: str, pool_size: int) -> dict[str, Any]:
+    """Options of the engine. PostgreSQL gets a bounded pool: a worker that waits is better than a server that falls."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": 5}}
+    return {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 5, "pool_pre_ping": True}
+
+
+def reading_options(url: str) -> dict[str, Any]:
+    """Execution options of a connection that only reads: PostgreSQL in autocommit, SQLite as a reader."""
+    return {READONLY: True} if url.startswith("sqlite") else {"isolation_level": "AUTOCOMMIT"}
+
+
+@event.listens_for(Engine, "connect")
+def _on_connect(connection: Any, record: Any) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    # The driver's own transaction handling begins late and loses updates silently; we begin ourselves, below.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@event.listens_for(Engine, "begin")
+def _on_begin(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        return
+    # A plain BEGIN that reads first and writes later fails with "database is locked" as soon as two do it at once:
+    # whoever is going to write takes the writer's place at the start and waits there, for busy_timeout at most.
+    readonly = connection.get_execution_options().get(READONLY)
+    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+
+def violated(error: IntegrityError) -> set[str]:
+    """Names that the violated constraint may have: PostgreSQL tells it, SQLite tells the columns."""
+    diag = getattr(error.orig, "diag", None)
+    if diag is not None:
+        return {diag.constraint_name} if diag.constraint_name else set()
+    text = str(error.orig)
+    if ": " not in text:
+        return set()
+    columns = [part.strip() for part in text.split(": ", 1)[1].split(",")]
+    table = columns[0].partition(".")[0]
+    names = "_".join(column.partition(".")[2] for column in columns)
+    return {f"uq_{table}_{names}", f"pk_{table}"}
+
+
+@contextmanager
+def raising(session: Session, **refusals: Refusal) -> Iterator[None]:
+    """Flush what is added in this block, and let a violated constraint of the given name be the refusal.
+
+    Two requests for one name both pass any check made beforehand; the unique constraint is the check. The block runs
+    in a savepoint, so that the transaction around it survives the refusal.
+    """
+    try:
+        with session.begin_nested():
+            yield
+    except IntegrityError as error:
+        for name in violated(error) & refusals.keys():
+            raise refusals[name] from None
+        raise

@@ -1,0 +1,257 @@
+"""What a use-case may touch besides its arguments: session, clock, randomness, secrets, mail, cache.
+
+`create_app` makes one `Env` for the process and every thread shares it, so nothing of a request is kept on it: the
+list of what is to be done after the commit lives on the session. This module also says when a transaction begins
+and ends; nobody else commits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session, scoped_session
+
+from app.config import Settings
+from app.errors import Refusal
+
+T = TypeVar("T")
+
+STALE_AFTER = 0.5
+"""Seconds for which cached configuration is believed without asking the database whether it changed."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who is asking: made by a door, read by risk, triggers and the event log."""
+
+    ip: str = ""
+    user_agent: str = ""
+    client_metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something to say to a person. `code` and `link` repeat what the body contains, for the outbox."""
+
+    to: str
+    channel: str
+    """`email` or `sms`."""
+    purpose: str
+    subject: str
+    body: str
+    code: str | None = None
+    link: str | None = None
+    pool_id: str | None = None
+
+
+class Sender(Protocol):
+    """Delivers a message or raises errors.CodeDeliveryFailure."""
+
+    def send(self, message: Message) -> None: ...
+
+
+class Random(Protocol):
+    """Fresh, unguessable values (app.crypto.codes)."""
+
+    def digits(self, n: int) -> str: ...
+    def token(self, nbytes: int = 32) -> str: ...
+    def uuid(self) -> str: ...
+    def pool_id(self, region: str) -> str: ...
+    def client_id(self) -> str: ...
+    def client_secret(self) -> str: ...
+    def access_key_id(self) -> str: ...
+    def access_key_secret(self) -> str: ...
+    def temporary_password(self, length: int, *, upper: bool, lower: bool, digits: bool, symbols: bool) -> str: ...
+
+
+class Sealer(Protocol):
+    """Encrypts what must be read again (app.crypto.seal.Seal)."""
+
+    def seal(self, plain: bytes, *, about: str) -> str: ...
+    def open(self, sealed: str, *, about: str) -> bytes: ...
+
+
+class Keyed(Protocol):
+    """Hashes under a secret key what only has to be recognised (app.crypto.seal.KeyedHash)."""
+
+    def digest(self, purpose: str, value: str) -> str: ...
+    def number(self, purpose: str, value: str, size_bytes: int) -> bytes: ...
+
+
+class Hasher(Protocol):
+    """Slow password hashing (app.crypto.passwords.Hasher)."""
+
+    def hash(self, password: str) -> str: ...
+    def verify(self, encoded: str, password: str) -> bool: ...
+    def verify_nothing(self, password: str) -> None: ...
+    def outdated(self, encoded: str) -> bool: ...
+
+
+class Cache:
+    """Configuration read from the database and believed until a revision number there moves.
+
+    Every transaction that changes configuration moves the number (`Env.configuration_changed`); a worker asks for it
+    at most every STALE_AFTER seconds, and at once after a change of its own. Only found things are kept: what is not
+    there may be created by another worker the next moment.
+    """
+
+    def __init__(self, revision: Callable[[], int], ticks: Callable[[], float]) -> None:
+        self._revision = revision
+        self._ticks = ticks
+        self._lock = threading.Lock()
+        self._values: dict[Hashable, Any] = {}
+        self._seen: int | None = None
+        self._asked = float("-inf")
+        self._generation = 0
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The kept value, or a new one from `make`. None is not kept."""
+        if self._ticks() - self._asked >= STALE_AFTER:
+            self._ask()
+        try:
+            kept: T = self._values[key]
+            return kept
+        except KeyError:
+            pass
+        generation = self._generation
+        value = make()
+        with self._lock:
+            # Another thread may have dropped everything while this value was made from what was true before.
+            if value is not None and generation == self._generation:
+                self._values[key] = value
+        return value
+
+    def peek(self, key: Hashable) -> Any | None:
+        """The kept value while it may be believed without a question to the database, else None."""
+        return self._values.get(key) if self._ticks() - self._asked < STALE_AFTER else None
+
+    def drop(self) -> None:
+        with self._lock:
+            self._values.clear()
+            self._generation += 1
+            self._asked = float("-inf")
+
+    def _ask(self) -> None:
+        asked = self._ticks()
+        revision = self._revision()
+        if revision != self._seen:
+            self.drop()
+            self._seen = revision
+        self._asked = asked
+
+
+@dataclass(frozen=True)
+class Env:
+    settings: Settings
+    sessions: scoped_session[Any]
+    now: Callable[[], datetime]
+    ticks: Callable[[], float]
+    random: Random
+    seal: Sealer
+    keyed: Keyed
+    hasher: Hasher
+    mail: Sender
+    sms: Sender
+    cache: Cache
+    reading_options: Mapping[str, Any]
+    """Execution options of a connection that only reads (app.db.reading_options)."""
+
+    @property
+    def db(self) -> Session:
+        """The session of this request, inside `reading()` or `transaction()`."""
+        session: Session = self.sessions()
+        return session
+
+    @property
+    def passwords(self) -> Hasher:
+        """Password hashing; never inside a transaction, where 25 ms would lock out every other writer."""
+        self.nothing_open("hash a password")
+        return self.hasher
+
+    def nothing_open(self, what: str) -> None:
+        if self._open(self.db):
+            raise RuntimeError(f"cannot {what} while a transaction is open: read first, then do it, then write")
+
+    @staticmethod
+    def _open(session: Session) -> bool:
+        return session.in_transaction() or "after_commit" in session.info
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A read-only view. What was loaded stays usable afterwards, detached.
+
+        PostgreSQL reads in autocommit, which saves two round trips; what depends on several rows agreeing must be
+        read in one statement or checked again in the write. Inside a transaction it is that transaction.
+        """
+        session = self.db
+        if self._open(session):
+            yield session
+            return
+        session.connection(execution_options=dict(self.reading_options))
+        try:
+            yield session
+        finally:
+            session.close()
+
+    @contextmanager
+    def aside(self) -> Iterator[Session]:
+        """A read-only session beside the request's own: for what goes into the cache.
+
+        Read inside a transaction it could be rolled back, and every request would believe it all the same. It takes
+        a second connection, which is why config.py wants more connections than threads.
+        """
+        bind = self.db.get_bind()
+        with Session(bind.execution_options(**self.reading_options), expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """The one write of a request: committed at the end, rolled back by an exception.
+
+        A refusal with `keep` commits what was written on the way to it. What `after_commit` collected runs once the
+        commit has happened, in order; the first that fails is raised, and the others still run.
+        """
+        session = self.db
+        if self._open(session):
+            raise RuntimeError("a transaction is open already: use-cases do not nest them")
+        later: list[Callable[[], None]] = []
+        session.info["after_commit"] = later
+        refusal: Refusal | None = None
+        try:
+            try:
+                yield session
+            except Refusal as refused:
+                if not refused.keep:
+                    raise
+                refusal = refused
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.info.pop("after_commit", None)
+            session.close()
+        failure: Refusal | None = None
+        for act in later:
+            try:
+                act()
+            except Refusal as failed:
+                failure = failure or failed
+        if refusal or failure:
+            raise (refusal or failure)  # type: ignore[misc]
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Do this once the transaction has been committed; nothing leaves the building before."""
+        later: list[Callable[[], None]] = self.db.info["after_commit"]
+        later.append(act)
+
+    def configuration_changed(self) -> None:
+        """Say, inside a transaction, that pools, clients, domains, keys or the like are being changed."""
+        self.db.execute(text("UPDATE revision SET number = number + 1"))
+        self.after_commit(self.cache.drop)

@@ -1,0 +1,44 @@
+"""The tables, and the questions a row answers about itself. No queries, no clock: `now` is an argument.
+
+One module per thing. Rows of configuration (`Pool`, `Client`) are handed around detached, out of the cache, and are
+never written to; whoever changes one loads it in his own transaction.
+"""
+
+from app.models.access_key import AccessKey
+from app.models.attempt import Attempt, Spent
+from app.models.client import Client, ClientSecret
+from app.models.code import Code
+from app.models.credential import Password
+from app.models.domain import Domain
+from app.models.installation import InstallationSecret, Revision
+from app.models.message import OutboxMessage
+from app.models.pool import Pool
+from app.models.resource_server import ResourceServer
+from app.models.session import BrowserSession, LoginSession
+from app.models.signing_key import SigningKey
+from app.models.throttle import Throttle
+from app.models.token import AuthorizationCode
+from app.models.user import Alias, User
+
+__all__ = [
+    "AccessKey",
+    "Alias",
+    "Attempt",
+    "AuthorizationCode",
+    "BrowserSession",
+    "Client",
+    "ClientSecret",
+    "Code",
+    "Domain",
+    "InstallationSecret",
+    "LoginSession",
+    "OutboxMessage",
+    "Password",
+    "Pool",
+    "ResourceServer",
+    "Revision",
+    "SigningKey",
+    "Spent",
+    "Throttle",
+    "User",
+]

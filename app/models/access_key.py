@@ -1,0 +1,22 @@
+"""A key that signs administrative requests (AWS Signature Version 4)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+class AccessKey(Base):
+    """Its secret is sealed, not hashed: verifying a signature needs it."""
+
+    __tablename__ = "access_key"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    sealed: Mapped[str]
+    description: Mapped[str] = mapped_column(String(256))
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]

@@ -1,0 +1,24 @@
+"""A host name under which a pool's pages and OAuth endpoints are reached."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+class Domain(Base):
+    """A prefix below the base host, or a whole custom name; a pool has at most one of each."""
+
+    __tablename__ = "domain"
+    __table_args__ = (UniqueConstraint("pool_id", "custom"),)
+
+    domain: Mapped[str] = mapped_column(String(255), primary_key=True)
+    pool_id: Mapped[str] = mapped_column(ForeignKey("pool.id", ondelete="CASCADE"))
+    custom: Mapped[bool]
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]

@@ -1,0 +1,30 @@
+"""What belongs to the installation and to no pool."""
+
+from __future__ import annotations
+
+from sqlalchemy import Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+class InstallationSecret(Base):
+    """A secret of the installation's own, sealed under the key-encryption key.
+
+    Keyed hashes and cookies use these and not that key itself, so that it can be rotated by sealing a few rows anew.
+    They also tell a wrong key at the start: it cannot open them.
+    """
+
+    __tablename__ = "installation_secret"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)
+
+
+class Revision(Base):
+    """One row whose number moves with every change of configuration; see env.Cache."""
+
+    __tablename__ = "revision"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int]

@@ -1,0 +1,113 @@
+"""A user pool: an issuer with its users, clients and rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+@dataclass(frozen=True)
+class PasswordPolicy:
+    """Rules for passwords. Lengths in code points; `temporary_validity` is how long an invitation can be used."""
+
+    minimum_length: int
+    uppercase: bool
+    lowercase: bool
+    numbers: bool
+    symbols: bool
+    temporary_validity: timedelta
+
+
+@dataclass(frozen=True)
+class SchemaAttribute:
+    """One attribute that users of a pool may have; `name` is the whole name (`email`, `custom:tier`)."""
+
+    name: str
+    kind: str
+    """`String`, `Number`, `DateTime` or `Boolean`."""
+    mutable: bool
+    required: bool
+    shortest: int | None = None
+    longest: int | None = None
+    least: int | None = None
+    greatest: int | None = None
+
+
+class Pool(Base):
+    __tablename__ = "pool"
+
+    id: Mapped[str] = mapped_column(String(55), primary_key=True)
+    name: Mapped[str] = mapped_column(String(128), index=True)
+    algorithm: Mapped[str] = mapped_column(String(8))
+    """How its tokens are signed: RS256, ES256 or EdDSA."""
+    settings: Mapped[dict[str, Any]]
+    """The configuration as it was given, with defaults filled in, in our own words."""
+    created_at: Mapped[datetime]
+    modified_at: Mapped[datetime]
+
+    @property
+    def short_id(self) -> str:
+        """The id without its region: the `poolName` of SRP (reference: 5.2)."""
+        return self.id.partition("_")[2]
+
+    @property
+    def password_policy(self) -> PasswordPolicy:
+        given = self.settings["policies"]["password_policy"]
+        days = given.get("temporary_password_validity_days") or 7
+        return PasswordPolicy(
+            minimum_length=given["minimum_length"],
+            uppercase=given["require_uppercase"],
+            lowercase=given["require_lowercase"],
+            numbers=given["require_numbers"],
+            symbols=given["require_symbols"],
+            temporary_validity=timedelta(days=days),
+        )
+
+    @property
+    def case_sensitive(self) -> bool:
+        return bool(self.settings["username_configuration"]["case_sensitive"])
+
+    @property
+    def alias_attributes(self) -> list[str]:
+        """Attributes that sign in besides the username, once verified."""
+        return list(self.settings.get("alias_attributes", []))
+
+    @property
+    def username_attributes(self) -> list[str]:
+        """Attributes that take the username's place; the username itself is then the `sub`."""
+        return list(self.settings.get("username_attributes", []))
+
+    @property
+    def sign_in_attributes(self) -> list[str]:
+        return self.username_attributes or self.alias_attributes
+
+    @property
+    def auto_verified(self) -> list[str]:
+        return list(self.settings.get("auto_verified_attributes", []))
+
+    @property
+    def open_to_sign_up(self) -> bool:
+        return not self.settings["admin_create_user_config"]["allow_admin_create_user_only"]
+
+    @property
+    def protected(self) -> bool:
+        return bool(self.settings["deletion_protection"] == "ACTIVE")
+
+    @property
+    def recovery(self) -> list[str]:
+        """Channels for a forgotten password, best first: `phone_number`, `email`; empty: an administrator only."""
+        given = self.settings.get("account_recovery_setting", {}).get("recovery_mechanisms")
+        if not given:
+            return ["phone_number", "email"]
+        ordered = sorted(given, key=lambda mechanism: int(mechanism["priority"]))
+        return [m["name"].removeprefix("verified_") for m in ordered if m["name"] != "admin_only"]
+
+    @property
+    def schema(self) -> dict[str, SchemaAttribute]:
+        return {one["name"]: SchemaAttribute(**one) for one in self.settings["attributes"]}

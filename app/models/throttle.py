@@ -1,0 +1,22 @@
+"""A counter of what may be tried only so often."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+class Throttle(Base):
+    """Counted by a digest of who or what, so that names which do not exist can be counted too."""
+
+    __tablename__ = "throttle"
+
+    key: Mapped[str] = mapped_column(String(43), primary_key=True)
+    count: Mapped[int]
+    since: Mapped[datetime]
+    locked_until: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)

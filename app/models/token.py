@@ -1,0 +1,32 @@
+"""Tokens that are rows. Access and ID tokens are not; a refresh token is a column of its login session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+class AuthorizationCode(Base):
+    """An authorization code (RFC 6749, 4.1.2), kept after its use so that a second one can be noticed."""
+
+    __tablename__ = "authorization_code"
+
+    digest: Mapped[str] = mapped_column(String(43), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.id", ondelete="CASCADE"), index=True)
+    user_sub: Mapped[str] = mapped_column(ForeignKey("user.sub", ondelete="CASCADE"), index=True)
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    scope: Mapped[str] = mapped_column(Text)
+    nonce: Mapped[str | None] = mapped_column(Text)
+    code_challenge: Mapped[str | None] = mapped_column(String(128))
+    auth_time: Mapped[datetime]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    session_id: Mapped[str | None] = mapped_column(String(36))
+    """The login session that its redemption opened; a second redemption ends it."""
+    forget_at: Mapped[datetime] = mapped_column(index=True)
+    """Until when a second use must be noticed: as long as tokens from the first can live."""

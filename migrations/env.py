@@ -1,0 +1,50 @@
+"""Runs the migrations on the application's own engine, SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from alembic import context
+from flask import current_app
+from sqlalchemy import JSON
+
+import app.models  # noqa: F401 - fills the metadata
+from app.db import Base, utc
+
+extension = current_app.extensions["migrate"]
+
+
+def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[False]:
+    """Column types in a revision are written out: a revision must not change when the application does."""
+    if kind == "type" and isinstance(thing, utc):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(thing, JSON):
+        autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
+        return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
+    return False
+
+
+def run() -> None:
+    engine = extension.db.engine
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            # Altering copies the table and drops the old one; with foreign keys on, the rows that point to it
+            # would go with it. The pragma does nothing inside a transaction, so it comes before the first.
+            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=OFF")
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            render_as_batch=True,  # SQLite cannot alter a column: the table is copied
+            compare_type=True,
+            render_item=render_item,
+        )
+        with context.begin_transaction():
+            if connection.dialect.name == "postgresql":
+                # Two hosts that start at once: one migrates, the other waits and finds nothing to do.
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7262673)")
+            context.run_migrations()
+        if connection.dialect.name == "sqlite":
+            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=ON")
+
+
+run()
