@@ -1,0 +1,71 @@
+"""Mail over SMTP, for installations that have a mail server; and the sender of those that have none."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+import ssl
+from collections.abc import Callable
+from email.message import EmailMessage
+
+from app import errors
+from app.config import Settings
+from app.env import Message
+
+TIMEOUT = 10
+"""Seconds for each step of the conversation: a mail server that hangs must not hold a worker for long."""
+
+log = logging.getLogger(__name__)
+
+
+class Smtp:
+    """Sends over a connection of its own. Failure is told to the caller, who can ask for another message."""
+
+    def __init__(self, settings: Settings, connect: Callable[[], smtplib.SMTP] | None = None) -> None:
+        self._settings = settings
+        self._connect = connect or self._connection
+
+    def send(self, message: Message) -> None:
+        try:
+            mail = self._mail(message)
+            with self._connect() as server:
+                server.send_message(mail)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            # The class only: what a mail server answers may quote the message, and with it the code.
+            log.warning("mail for %s could not be sent: %s", message.purpose, type(error).__name__)
+            raise errors.CodeDeliveryFailure("The e-mail could not be delivered; try again later.") from None
+
+    def _mail(self, message: Message) -> EmailMessage:
+        """EmailMessage itself refuses line breaks in headers (ValueError): an address cannot add recipients."""
+        mail = EmailMessage()
+        mail["From"] = self._settings.smtp_from
+        mail["To"] = message.to
+        mail["Subject"] = message.subject
+        mail.set_content(message.body)
+        return mail
+
+    def _connection(self) -> smtplib.SMTP:
+        chosen = self._settings
+        if chosen.smtp_tls == "tls":
+            context = ssl.create_default_context()
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                chosen.smtp_host, chosen.smtp_port, timeout=TIMEOUT, context=context
+            )
+        else:
+            server = smtplib.SMTP(chosen.smtp_host, chosen.smtp_port, timeout=TIMEOUT)
+            if chosen.smtp_tls == "starttls":
+                server.starttls(context=ssl.create_default_context())
+        if chosen.smtp_username:
+            server.login(chosen.smtp_username, chosen.smtp_password)
+        return server
+
+
+class Nowhere:
+    """The sender where none is configured: says so instead of losing the message silently."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        self._sentence = f"{what} cannot be sent: {hint}"
+
+    def send(self, message: Message) -> None:
+        log.warning("%s (%s)", self._sentence, message.purpose)
+        raise errors.CodeDeliveryFailure(self._sentence)
