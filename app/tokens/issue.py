@@ -1,0 +1,126 @@
+"""Making tokens, for every door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert
+
+from app.crypto import jose
+from app.env import Env
+from app.models import Client, LoginSession, User
+from app.tokens import claims, keys
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What is handed out. `expires_in` is of the access token, in seconds; the refresh token is opaque."""
+
+    access: str
+    expires_in: int
+    scope: str
+    id: str | None = None
+    refresh: str | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A login session that was just written down, and its refresh token in clear."""
+
+    session: LoginSession
+    refresh: str
+
+
+def open_session(
+    env: Env, client: Client, user: User, *, scope: str, auth_time: datetime, session_id: str | None = None
+) -> Opened:
+    """Write down a login session. Inside a transaction: one row. Its tokens are signed after the commit (`signed`):
+    two signatures take longer than all the rest, and SQLite has one writer."""
+    now = env.now()
+    refresh = env.random.token()
+    session = LoginSession(
+        id=session_id or env.random.uuid(),
+        user_sub=user.sub,
+        client_id=client.id,
+        origin_jti=env.random.uuid(),
+        scope=scope,
+        auth_time=auth_time,
+        refresh_digest=refresh_digest(env, refresh),
+        created_at=now,
+        expires_at=now + client.refresh_validity,
+        revoked_at=None,
+    )
+    columns = {name: getattr(session, name) for name in LoginSession.__table__.columns.keys()}
+    env.db.execute(insert(LoginSession).values(columns))
+    return Opened(session, refresh)
+
+
+def signed(
+    env: Env,
+    client: Client,
+    user: User,
+    session: LoginSession,
+    *,
+    oauth: bool,
+    refresh: str | None = None,
+    nonce: str | None = None,
+) -> Tokens:
+    """ID and access token of a login session, anew. An ID token from the OAuth endpoints needs the scope `openid`.
+
+    `nonce` belongs to the first ID token only (OIDC Core, 12.2).
+    """
+    now = env.now()
+    ours = keys.of(env, client.pool)
+    iss = claims.issuer(env.settings, client.pool)
+    access = ours.signer("access", now).sign(
+        claims.of_access(
+            iss=iss, client=client, user=user, session=session, oauth=oauth, jti=env.random.uuid(), now=now
+        )
+    )
+    identity = None
+    if not oauth or "openid" in session.scope.split():
+        signer = ours.signer("id", now)
+        identity = signer.sign(
+            claims.of_id(
+                iss=iss,
+                client=client,
+                user=user,
+                session=session,
+                oauth=oauth,
+                jti=env.random.uuid(),
+                now=now,
+                at_hash=jose.at_hash(access, signer.algorithm) if oauth else None,
+                nonce=nonce,
+            )
+        )
+    return Tokens(
+        access=access,
+        expires_in=int(client.access_validity.total_seconds()),
+        scope=session.scope,
+        id=identity,
+        refresh=refresh,
+    )
+
+
+def for_machine(env: Env, client: Client, scope: str) -> Tokens:
+    """An access token for the client itself (RFC 6749, 4.4). No row, no statement."""
+    now = env.now()
+    access = (
+        keys.of(env, client.pool)
+        .signer("access", now)
+        .sign(
+            claims.of_machine(
+                iss=claims.issuer(env.settings, client.pool),
+                client=client,
+                scope=scope,
+                jti=env.random.uuid(),
+                now=now,
+            )
+        )
+    )
+    return Tokens(access=access, expires_in=int(client.access_validity.total_seconds()), scope=scope)
+
+
+def refresh_digest(env: Env, token: str) -> str:
+    return env.keyed.digest("refresh token", token)

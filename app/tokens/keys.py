@@ -1,0 +1,106 @@
+"""The keys of a pool: made in pairs, published before they sign, kept until nothing they signed is alive.
+
+A pool signs ID tokens and access tokens with different keys, as Cognito does. Private keys are sealed in the
+database; loading one costs as much as a hundred signatures, so the loaded keys are kept in `env.cache`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+from sqlalchemy import delete, select
+
+from app.crypto import jose
+from app.env import Env
+from app.models import Pool, SigningKey
+
+PURPOSES = ("id", "access")
+PUBLISHED_AHEAD = timedelta(minutes=15)
+"""How long a new key is in the JWKS before it signs: longer than verifiers may cache the document."""
+LONGEST_TOKEN = timedelta(days=1)
+"""No ID or access token lives longer (reference: 3.1); an old key stays published for as long."""
+
+
+@dataclass(frozen=True)
+class PoolKeys:
+    """Loaded keys of one pool. `signing` is ordered by when each key begins to sign."""
+
+    signing: Mapping[str, tuple[tuple[datetime, jose.SigningKey], ...]]
+    verifying: Mapping[str, Mapping[str, jose.VerifyingKey]]
+    jwks: bytes
+
+    def signer(self, purpose: str, now: datetime) -> jose.SigningKey:
+        """The newest key that has begun to sign."""
+        line = self.signing[purpose]
+        return next((key for begins, key in reversed(line) if begins <= now), line[0][1])
+
+
+def of(env: Env, pool: Pool) -> PoolKeys:
+    return env.cache.get(("keys", pool.id), lambda: _load(env, pool))
+
+
+def create(env: Env, pool: Pool) -> None:
+    """The first pair, signing at once. Inside a transaction."""
+    for purpose in PURPOSES:
+        env.db.add(_new(env, pool, purpose, active_at=env.now()))
+
+
+def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> datetime:
+    """A new pair; returns when it begins to sign.
+
+    Normally that is PUBLISHED_AHEAD from now, and the old pair stays published until the last token it can have
+    signed has ended. In an emergency, when a private key may be known to others, the new pair signs at once and the
+    old one is forgotten with it: every token it signed is refused from then on. Inside a transaction.
+    """
+    now = env.now()
+    begins = now if emergency else now + PUBLISHED_AHEAD
+    old = select(SigningKey).where(SigningKey.pool_id == pool.id, SigningKey.gone_at.is_(None))
+    for key in env.db.scalars(old.with_for_update()):
+        key.gone_at = begins + LONGEST_TOKEN
+    env.db.execute(
+        delete(SigningKey).where(SigningKey.pool_id == pool.id, *(() if emergency else (SigningKey.gone_at <= now,)))
+    )
+    for purpose in PURPOSES:
+        env.db.add(_new(env, pool, purpose, active_at=begins))
+    env.configuration_changed()
+    return begins
+
+
+def _new(env: Env, pool: Pool, purpose: str, *, active_at: datetime) -> SigningKey:
+    kid = jose.new_kid()
+    private = jose.generate(pool.algorithm)
+    return SigningKey(
+        kid=kid,
+        pool_id=pool.id,
+        purpose=purpose,
+        algorithm=pool.algorithm,
+        sealed=env.seal.seal(private, about=_about(kid)),
+        public=jose.SigningKey.load(private, pool.algorithm, kid).public_jwk,
+        created_at=env.now(),
+        active_at=active_at,
+        gone_at=None,
+    )
+
+
+def _load(env: Env, pool: Pool) -> PoolKeys:
+    query = select(SigningKey).where(SigningKey.pool_id == pool.id).order_by(SigningKey.active_at, SigningKey.kid)
+    with env.aside() as session:
+        rows = [row for row in session.scalars(query) if row.gone_at is None or row.gone_at > env.now()]
+    line: dict[str, list[tuple[datetime, jose.SigningKey]]] = {purpose: [] for purpose in PURPOSES}
+    verifying: dict[str, dict[str, jose.VerifyingKey]] = {purpose: {} for purpose in PURPOSES}
+    for row in rows:
+        private = env.seal.open(row.sealed, about=_about(row.kid))
+        line[row.purpose].append((row.active_at, jose.SigningKey.load(private, row.algorithm, row.kid)))
+        verifying[row.purpose][row.kid] = jose.VerifyingKey.load(row.public)
+    return PoolKeys(
+        signing={purpose: tuple(keys) for purpose, keys in line.items()},
+        verifying=verifying,
+        jwks=orjson.dumps({"keys": [row.public for row in rows]}, option=orjson.OPT_SORT_KEYS),
+    )
+
+
+def _about(kid: str) -> str:
+    return f"signing key {kid}"

@@ -1,0 +1,42 @@
+"""The next tokens of a login session, for a refresh token (RFC 6749, 6; Cognito's REFRESH_TOKEN_AUTH)."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from app import errors
+from app.env import Env
+from app.models import Client, LoginSession, User
+from app.tokens import issue
+
+
+def tokens(env: Env, client: Client, token: str, *, oauth: bool) -> issue.Tokens:
+    """New access and ID token; the refresh token stays, and its lifetime is not extended.
+
+    Raises errors.RefreshTokenRefused for a token that is unknown, of another client, revoked or expired, and
+    errors.UserDisabled.
+    """
+    session, user = find(env, client, token)
+    return issue.signed(env, client, user, session, oauth=oauth)
+
+
+def find(env: Env, client: Client, token: str) -> tuple[LoginSession, User]:
+    """The live login session that a refresh token belongs to, and its user."""
+    query = (
+        select(LoginSession, User)
+        .join(User, User.sub == LoginSession.user_sub)
+        .where(LoginSession.refresh_digest == issue.refresh_digest(env, token))
+    )
+    with env.reading() as database:
+        found = database.execute(query).one_or_none()
+    # Another client's token is answered like an unknown one: whether it exists is none of his business.
+    if found is None or found[0].client_id != client.id:
+        raise errors.RefreshTokenRefused
+    session, user = found
+    if session.revoked_at is not None:
+        raise errors.RefreshTokenRefused("Refresh Token has been revoked")
+    if env.now() >= session.expires_at:
+        raise errors.RefreshTokenRefused("Refresh Token has expired")
+    if not user.enabled:
+        raise errors.UserDisabled
+    return session, user
