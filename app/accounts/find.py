@@ -1,0 +1,76 @@
+"""Which user a name means, and what may be said when it means none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, literal, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app import errors
+from app.env import Env
+from app.models import Alias, Client, Password, Pool, User
+from app.policy.attributes import looks_like_email, looks_like_phone, name_key
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Found:
+    user: User
+    password: Password | None
+
+
+def by_name(env: Env, pool: Pool, name: str) -> Found | None:
+    """The user whom a name, in this order, is the username, the `sub`, or a verified alias of. One statement.
+
+    (The reference leaves the order open; a username first means that nobody's alias can shadow it.)
+    """
+    query = (
+        select(User, Password)
+        .outerjoin(Password, Password.user_sub == User.sub)
+        .where(User.sub == _candidates(pool, name).limit(1).scalar_subquery())
+    )
+    with env.reading() as session:
+        found = session.execute(query).one_or_none()
+    return Found(found[0], found[1]) if found else None
+
+
+def _candidates(pool: Pool, name: str) -> Select[str]:
+    """One branch per way to be meant, so that each uses its own index."""
+    key = name_key(pool, name)
+    branches = [_branch(0, User.sub, User.pool_id == pool.id, User.username_key == key)]
+    if _UUID.fullmatch(name):
+        branches.append(_branch(1, User.sub, User.pool_id == pool.id, User.sub == name))
+    for attribute in pool.sign_in_attributes:
+        if _could_be(attribute, name):
+            branches.append(
+                _branch(2, Alias.user_sub, Alias.pool_id == pool.id, Alias.attribute == attribute, Alias.value == key)
+            )
+    candidates = union_all(*branches).subquery()
+    return select(candidates.c.sub).order_by(candidates.c.rank)
+
+
+def _branch(rank: int, sub: InstrumentedAttribute[str], *where: ColumnElement[bool]) -> Select[str, int]:
+    return select(sub.label("sub"), literal(rank).label("rank")).where(*where)
+
+
+def _could_be(attribute: str, name: str) -> bool:
+    if attribute == "email":
+        return looks_like_email(name)
+    return attribute != "phone_number" or looks_like_phone(name)
+
+
+def existing(env: Env, pool: Pool, name: str) -> Found:
+    """For administrators, to whom existence is no secret. Raises errors.UserNotFound."""
+    found = by_name(env, pool, name)
+    if found is None:
+        raise errors.UserNotFound
+    return found
+
+
+def absent(client: Client, otherwise: errors.Refusal, sentence: str | None = None) -> errors.Refusal:
+    """What to say when there is no such user: `otherwise`, which says as much to a known one, where the client hides
+    who exists (PreventUserExistenceErrors; reference: 3.4), else the truth. The only place that decides it."""
+    return otherwise if client.hides_users else errors.UserNotFound(sentence)

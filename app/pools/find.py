@@ -1,0 +1,75 @@
+"""Configuration by id, out of the cache. What is returned is detached and shared by all threads: never write to it."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from app import errors
+from app.env import Env
+from app.models import Client, Domain, Pool, ResourceServer
+
+
+def pool(env: Env, pool_id: str) -> Pool:
+    """Raises errors.UnknownPool."""
+
+    def load() -> Pool | None:
+        with env.aside() as session:
+            return session.get(Pool, pool_id)
+
+    found = env.cache.get(("pool", pool_id), load)
+    if found is None:
+        raise errors.UnknownPool(pool_id)
+    return found
+
+
+def client(env: Env, client_id: str, pool: Pool | None = None) -> Client:
+    """With its pool and its secrets; only of `pool`, if that is given. Raises errors.UnknownClient."""
+
+    def load() -> Client | None:
+        with env.aside() as session:
+            return session.get(Client, client_id)
+
+    found = env.cache.get(("client", client_id), load)
+    if found is None or (pool is not None and found.pool_id != pool.id):
+        raise errors.UnknownClient(client_id)
+    return found
+
+
+def domains(env: Env, pool: Pool) -> list[Domain]:
+    """The pool's prefix and custom domain, those it has; the custom one first."""
+
+    def load() -> list[Domain]:
+        with env.aside() as session:
+            query = select(Domain).where(Domain.pool_id == pool.id).order_by(Domain.custom.desc())
+            return list(session.scalars(query))
+
+    return env.cache.get(("domains", pool.id), load)
+
+
+def pool_by_host(env: Env, host: str) -> Pool | None:
+    """The pool whose domain a request's host names: `<prefix>.<base host>`, or a custom domain, with or without port."""
+    host = host.lower()
+    prefix, dot, rest = host.partition(".")
+    if dot and rest == env.settings.base_host:
+        name, custom = prefix, False
+    else:
+        name, custom = host.partition(":")[0], True
+
+    def load() -> str | None:
+        with env.aside() as session:
+            query = select(Domain.pool_id).where(Domain.domain == name, Domain.custom == custom)
+            return session.scalar(query)
+
+    pool_id = env.cache.get(("host", name, custom), load)
+    return pool(env, pool_id) if pool_id else None
+
+
+def scopes(env: Env, pool: Pool) -> frozenset[str]:
+    """Every scope that the pool's resource servers define, in the form `<identifier>/<name>`."""
+
+    def load() -> frozenset[str]:
+        with env.aside() as session:
+            servers = session.scalars(select(ResourceServer).where(ResourceServer.pool_id == pool.id))
+            return frozenset(name for server in servers for name in server.scope_names)
+
+    return env.cache.get(("scopes", pool.id), load)
