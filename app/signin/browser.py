@@ -1,0 +1,77 @@
+"""The browser's own session: what lets `/oauth2/authorize` answer without asking again. One hour, as Cognito has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, insert, select
+
+from app.env import Env
+from app.models import BrowserSession, Pool, User
+from app.signin import flow
+from app.signin.state import Granted
+
+LIFETIME = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Who is signed in with a browser, and since when."""
+
+    user: User
+    auth_time: datetime
+
+
+def open_session(env: Env, granted: Granted, *, replacing: str | None = None) -> str:
+    """Open a session; returns the cookie's value, which is new at every sign-in, so that a planted one is worthless.
+
+    `replacing` is the cookie that the browser had, whose session ends. The one write of the request.
+    """
+    token = env.random.token()
+    now = env.now()
+    with env.transaction():
+        user = flow.settle(env, granted)
+        if replacing:
+            env.db.execute(delete(BrowserSession).where(BrowserSession.digest == _digest(env, replacing)))
+        env.db.execute(
+            insert(BrowserSession).values(
+                digest=_digest(env, token),
+                pool_id=user.pool_id,
+                user_sub=user.sub,
+                auth_time=granted.auth_time,
+                created_at=now,
+                expires_at=now + LIFETIME,
+            )
+        )
+    return token
+
+
+def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:
+    """Who has this cookie, if his session lives and he is enabled. One statement; none without a cookie."""
+    if not token:
+        return None
+    query = (
+        select(BrowserSession, User)
+        .join(User, User.sub == BrowserSession.user_sub)
+        .where(BrowserSession.digest == _digest(env, token), BrowserSession.pool_id == pool.id)
+    )
+    with env.reading() as session:
+        found = session.execute(query).one_or_none()
+    if found is None:
+        return None
+    browser, user = found
+    if env.now() >= browser.expires_at or not user.enabled:
+        return None
+    return SignedIn(user, browser.auth_time)
+
+
+def close(env: Env, token: str | None) -> None:
+    """End the session of this cookie, if there is one. Tokens stay, as in Cognito (reference: 7.8)."""
+    if token:
+        with env.transaction():
+            env.db.execute(delete(BrowserSession).where(BrowserSession.digest == _digest(env, token)))
+
+
+def _digest(env: Env, token: str) -> str:
+    return env.keyed.digest("browser session", token)

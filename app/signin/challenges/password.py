@@ -1,0 +1,51 @@
+"""The password itself: USER_PASSWORD_AUTH, and the sign-in page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import update
+
+from app import errors
+from app.accounts import credentials, find
+from app.env import Env
+from app.models import Password, User
+from app.signin.state import Proof, SignIn
+
+NAME = "PASSWORD"
+
+
+def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
+    """Compare, at the same cost whether or not there is such a user.
+
+    Raises errors.NotAuthorized for a wrong one, UserNotFound where the client may know.
+    """
+    password = given.get("PASSWORD")
+    if not password:
+        raise errors.InvalidParameter("Missing required parameter PASSWORD", field="password")
+    stored = sign_in.password
+    if sign_in.user is None or stored is None:
+        env.passwords.verify_nothing(password)
+        wrong = errors.NotAuthorized()
+        raise wrong if sign_in.user is not None else find.absent(sign_in.client, wrong)
+    if not env.passwords.verify(stored.hash, password):
+        raise errors.NotAuthorized
+    return Proof(sign_in.user, stored, _hash_again(env, sign_in, sign_in.user, stored, password))
+
+
+def _hash_again(
+    env: Env, sign_in: SignIn, user: User, stored: Password, password: str
+) -> Callable[[User], None] | None:
+    """With today's parameters, where the installation changed them since: only now is the password at hand."""
+    if not env.passwords.outdated(stored.hash):
+        return None
+    prepared = credentials.prepare(env, sign_in.client.pool, sub=user.sub, username=user.username, password=password)
+
+    def write(row: User) -> None:
+        env.db.execute(
+            update(Password)
+            .where(Password.user_sub == row.sub, Password.version == stored.version)
+            .values(hash=prepared.hash, srp_salt=prepared.srp_salt, srp_verifier=prepared.srp_verifier)
+        )
+
+    return write

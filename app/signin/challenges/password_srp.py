@@ -1,0 +1,152 @@
+"""The password by SRP: it never travels (reference: 5.2).
+
+Everything between the two steps travels sealed in SECRET_BLOCK, so that SDKs which send no Session are served, and
+the first step, which anybody can ask for any name, writes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import orjson
+from sqlalchemy import insert
+
+from app import errors
+from app.accounts import find
+from app.accounts.credentials import about_verifier
+from app.crypto import srp
+from app.crypto.seal import SealBroken, same
+from app.db import raising
+from app.env import Env
+from app.models import Client, Spent, User
+from app.policy.attributes import looks_like_email, looks_like_phone, name_key
+from app.signin.state import Proof, SignIn
+
+NAME = "PASSWORD_VERIFIER"
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far a client's TIMESTAMP may be from ours (the reference leaves it open)."""
+_ABOUT = "srp secret block"
+
+
+@dataclass(frozen=True)
+class Block:
+    """What SECRET_BLOCK holds: for whom, for which client, until when, and the numbers of the exchange."""
+
+    client_id: str
+    name: str
+    """The username that both sides hash; for a name that means nobody, a stable invented one."""
+    known: bool
+    b: str
+    a_public: str
+    b_public: str
+    until: float
+
+
+def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> dict[str, str]:
+    """Parameters of PASSWORD_VERIFIER. A name that means nobody gets ones of the same shape, the same each time.
+
+    Raises errors.InvalidParameter for an SRP_A that is none, UserNotFound where the client may know.
+    """
+    a_public = given.get("SRP_A")
+    if not a_public:
+        raise errors.InvalidParameter("Missing required parameter SRP_A")
+    if sign_in.user is None and not sign_in.client.hides_users:
+        raise errors.UserNotFound
+    try:
+        srp.public_value(a_public)
+    except srp.BadPublicValue:
+        raise errors.InvalidParameter("SRP_A is not a valid public value") from None
+    name = _username(env, sign_in)
+    salt, verifier = _numbers(env, sign_in)
+    b = srp.server_ephemeral()
+    b_public = srp.server_public(verifier, b)
+    block = Block(
+        client_id=sign_in.client.id,
+        name=name,
+        known=sign_in.user is not None,
+        b=f"{b:x}",
+        a_public=a_public,
+        b_public=b_public,
+        until=(env.now() + sign_in.client.session_validity).timestamp(),
+    )
+    sealed = env.seal.seal(orjson.dumps(block), about=_ABOUT)
+    return {
+        "SALT": salt,
+        "SECRET_BLOCK": base64.b64encode(sealed.encode("ascii")).decode("ascii"),
+        "SRP_B": b_public,
+        "USERNAME": name,
+        "USER_ID_FOR_SRP": name,
+    }
+
+
+def opened(env: Env, client: Client, given: Mapping[str, str]) -> Block:
+    """The block that a client brings back. Raises errors.InvalidParameter, SessionInvalid, SessionExpired."""
+    for name in ("PASSWORD_CLAIM_SECRET_BLOCK", "PASSWORD_CLAIM_SIGNATURE", "TIMESTAMP"):
+        if not given.get(name):
+            raise errors.InvalidParameter(f"Missing required parameter {name}")
+    try:
+        sealed = base64.b64decode(given["PASSWORD_CLAIM_SECRET_BLOCK"], validate=True).decode("ascii")
+        block = Block(**orjson.loads(env.seal.open(sealed, about=_ABOUT)))
+    except (ValueError, SealBroken):
+        raise errors.SessionInvalid from None
+    if block.client_id != client.id:
+        raise errors.SessionInvalid
+    if env.now().timestamp() >= block.until:
+        raise errors.SessionExpired
+    return block
+
+
+def answer(env: Env, sign_in: SignIn, block: Block, given: Mapping[str, str]) -> Proof:
+    """Compare signatures. Raises errors.NotAuthorized; SessionUsed when this very answer has been accepted before."""
+    encoded = given["PASSWORD_CLAIM_SECRET_BLOCK"]
+    timestamp = given["TIMESTAMP"]
+    moment = srp.parse_timestamp(timestamp)
+    if moment is None or abs(env.now() - moment) > CLOCK_SKEW:
+        raise errors.NotAuthorized
+    _, verifier = _numbers(env, sign_in)
+    try:
+        key = srp.session_key(verifier=verifier, b=int(block.b, 16), A=block.a_public, B=block.b_public)
+    except srp.BadPublicValue:
+        raise errors.NotAuthorized from None
+    expected = srp.signature(
+        key, sign_in.client.pool.short_id, block.name, base64.b64decode(encoded, validate=True), timestamp
+    )
+    matches = same(expected, given["PASSWORD_CLAIM_SIGNATURE"])
+    if sign_in.user is None or sign_in.password is None or not block.known:
+        raise find.absent(sign_in.client, errors.NotAuthorized())
+    if not matches:
+        raise errors.NotAuthorized
+    digest = env.keyed.digest(_ABOUT, encoded)
+
+    def write(row: User) -> None:
+        # Whoever overheard the exchange holds a valid answer; inserting its digest is what makes it work once.
+        with raising(env.db, pk_spent=errors.SessionUsed()):
+            env.db.execute(insert(Spent).values(digest=digest, expires_at=env.now() + 2 * CLOCK_SKEW))
+
+    return Proof(sign_in.user, sign_in.password, write)
+
+
+def _username(env: Env, sign_in: SignIn) -> str:
+    """What both sides hash: the immutable username. An invented one looks like those of the pool."""
+    if sign_in.user is not None:
+        return sign_in.user.username
+    pool = sign_in.client.pool
+    if not (pool.username_attributes or looks_like_email(sign_in.name) or looks_like_phone(sign_in.name)):
+        return sign_in.name
+    raw = env.keyed.number("invented username", f"{pool.id} {name_key(pool, sign_in.name)}", 16)
+    digits = raw.hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[raw[8] % 4]}{digits[17:20]}-{digits[20:]}"
+
+
+def _numbers(env: Env, sign_in: SignIn) -> tuple[str, str]:
+    """Salt and verifier, both hexadecimal: the user's, or invented ones that are the same for the same name."""
+    if sign_in.user is not None and sign_in.password is not None:
+        opened = env.seal.open(sign_in.password.srp_verifier, about=about_verifier(sign_in.user.sub))
+        return sign_in.password.srp_salt, opened.decode("ascii")
+    pool = sign_in.client.pool
+    about = f"{pool.id} {name_key(pool, sign_in.name)}"
+    salt = srp.salt_from(env.keyed.number("invented salt", about, 16))
+    return salt, env.keyed.number("invented verifier", about, 383).hex()
