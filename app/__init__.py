@@ -1,0 +1,143 @@
+"""Cognate: a self-hosted OAuth 2 / OpenID Connect server that speaks the API of Amazon Cognito user pools.
+
+`create_app` is the one place where things are put together: settings and the world outside go in, a WSGI application
+with four doors comes out. docs/architecture.md shows the house.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_migrate import Migrate
+from sqlalchemy import select
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import api, config, hosted, installation, oauth, web
+from app.config import Settings, SettingsError
+from app.crypto import codes
+from app.crypto.passwords import Hasher
+from app.crypto.seal import KeyedHash, Seal
+from app.db import db, engine_options, reading_options
+from app.env import Cache, Env, Keyed, Sender
+from app.messaging.email import Nowhere, Smtp
+from app.messaging.outbox import Outbox
+from app.models import Revision
+from app.oauth import well_known
+
+ROOT = Path(__file__).resolve().parent.parent
+
+try:
+    __version__ = version("cognate")
+except PackageNotFoundError:  # run from a checkout that was not installed
+    __version__ = "0.0.0"
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    now: Callable[[], datetime] = utcnow,
+    ticks: Callable[[], float] = time.monotonic,
+    mail: Sender | None = None,
+    sms: Sender | None = None,
+) -> Flask:
+    """The application. Without settings they are read from the environment (raising config.SettingsError)."""
+    settings = settings or config.read(os.environ)
+    logging.getLogger("authlib").setLevel(logging.INFO)  # at DEBUG it writes whole tokens
+    if not settings.https:
+        # Authlib refuses http; config.py has allowed it for loopback and development only.
+        os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
+
+    app = Flask("app", root_path=str(ROOT / "app"), static_folder=None)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, settings.database_pool),
+        MAX_CONTENT_LENGTH=2 * 1024 * 1024,
+        **web.cookie_configuration(settings),
+    )
+    _prepare(settings)
+    db.init_app(app)
+    Migrate(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
+
+    seal = Seal(installation.key(settings))
+    opened = installation.open_secrets(app, seal)
+    app.secret_key = opened.cookies if opened else None
+    env = Env(
+        settings=settings,
+        sessions=db.session,
+        now=now,
+        ticks=ticks,
+        random=codes,
+        seal=seal,
+        keyed=KeyedHash(opened.hashes) if opened else _Unopened(),
+        hasher=Hasher(
+            memory_kib=settings.argon2_memory_kib,
+            time_cost=settings.argon2_time,
+            parallelism=settings.argon2_parallelism,
+            at_once=config.cores(),
+            wait_seconds=settings.hash_wait,
+        ),
+        mail=mail or _mail(settings, now),
+        sms=sms or _sms(settings, now),
+        cache=Cache(_revision_of(reading_options(settings.database_url)), ticks),
+        reading_options=reading_options(settings.database_url),
+    )
+    web.install(app, env, version=__version__)
+    for door in (api, oauth, hosted):
+        door.open_on(app, env)
+    app.wsgi_app = well_known.Prepared(web.PoolByPath(app.wsgi_app), env)  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _prepare(settings: Settings) -> None:
+    if settings.database_url.startswith("sqlite"):
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise SettingsError(f"COGNATE_DATA_DIR {settings.data_dir} cannot be made: {error.strerror}.") from None
+
+
+def _mail(settings: Settings, now: Callable[[], datetime]) -> Sender:
+    if settings.smtp_host:
+        return Smtp(settings)
+    return Outbox(db.session, now) if settings.development else Nowhere("E-mail", "set COGNATE_SMTP_HOST.")
+
+
+def _sms(settings: Settings, now: Callable[[], datetime]) -> Sender:
+    if settings.development:
+        return Outbox(db.session, now)
+    return Nowhere("SMS", "this version of Cognate has no SMS gateway; verify e-mail addresses instead.")
+
+
+def _revision_of(options: dict[str, Any]) -> Callable[[], int]:
+    """Asks on a connection of its own, outside whatever transaction is open."""
+
+    def revision() -> int:
+        with db.engine.connect().execution_options(**options) as connection:
+            return int(connection.scalar(select(Revision.number)) or 0)
+
+    return revision
+
+
+class _Unopened(Keyed):
+    """Stands in until the database has been migrated: `cognate migrate` needs an application, but no secrets."""
+
+    def digest(self, purpose: str, value: str) -> str:
+        raise SettingsError("The database has not been migrated; run `cognate migrate`.")
+
+    def number(self, purpose: str, value: str, size_bytes: int) -> bytes:
+        raise SettingsError("The database has not been migrated; run `cognate migrate`.")

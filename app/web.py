@@ -1,0 +1,163 @@
+"""What all doors share: the environment of a request, which pool it is about, where a link leads, cookies, headers.
+
+A pool is reached by path (`<base>/<pool id>/login`) or by host (`<prefix>.<base host>/login`, a custom domain). The
+path form is turned into the other by moving the pool's id into SCRIPT_NAME, so that there is one set of routes, and
+every URL that Flask builds stays in the form in which the request came.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, g, request, url_for
+
+from app import errors
+from app.config import Settings
+from app.env import Env, Origin
+from app.models import Pool
+from app.pools import find
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_POOL_PATH = re.compile(r"/([a-z]{2}(?:-[a-z]+)+-[0-9]_[0-9a-zA-Z]{1,40})(/.*)")
+_POOL_ID = "cognate.pool_id"
+
+
+class PoolByPath:
+    """WSGI middleware: `/<pool id>/login` becomes `/login` of that pool."""
+
+    def __init__(self, wsgi: Wsgi) -> None:
+        self._wsgi = wsgi
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        found = _POOL_PATH.fullmatch(environ.get("PATH_INFO", ""))
+        if found:
+            environ[_POOL_ID] = found[1]
+            environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/{found[1]}"
+            environ["PATH_INFO"] = found[2]
+        return self._wsgi(environ, start_response)
+
+
+def install(app: Flask, env: Env, *, version: str) -> None:
+    """Give the application its environment."""
+    app.extensions["cognate"] = env
+    app.extensions["cognate_version"] = version
+
+
+def current_env() -> Env:
+    env: Env = current_app.extensions["cognate"]
+    return env
+
+
+def version() -> str:
+    return str(current_app.extensions["cognate_version"])
+
+
+def current_pool() -> Pool:
+    """The pool that this request is about, by path or by host. Raises errors.UnknownPool."""
+    if "pool" not in g:
+        env = current_env()
+        pool_id = request.environ.get(_POOL_ID)
+        pool = find.pool(env, pool_id) if pool_id else find.pool_by_host(env, request.host)
+        if pool is None:
+            raise errors.UnknownPool(request.host)
+        g.pool = pool
+    found: Pool = g.pool
+    return found
+
+
+def origin() -> Origin:
+    """Who is asking, as far as the connection tells (and the proxies that are believed)."""
+    return Origin(ip=request.remote_addr or "", user_agent=request.headers.get("User-Agent", "")[:512])
+
+
+def request_id() -> str:
+    """One id for the answer, the log and the page that says sorry."""
+    if "request_id" not in g:
+        g.request_id = str(uuid.uuid4())
+    return str(g.request_id)
+
+
+def carry(endpoint: str) -> str:
+    """The URL of another page, with the query exactly as it came.
+
+    `url_for(endpoint, **request.args)` would let a query set url_for's own `_external` and `_scheme`, and would drop
+    repeated parameters.
+    """
+    query = request.query_string.decode("latin-1")
+    return url_for(endpoint) + (f"?{query}" if query else "")
+
+
+def origin_of_url(url: str) -> str:
+    """What a Content-Security-Policy calls the target of a URL: its origin, or the scheme of an app's own."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
+
+
+def cookie_configuration(settings: Settings) -> dict[str, Any]:
+    """Flask's own cookie holds what a form needs (CSRF token, the handle of a sign-in under way), signed."""
+    return {
+        "SESSION_COOKIE_NAME": cookie_name(settings, "cognate-form"),
+        "SESSION_COOKIE_PATH": "/",
+        "SESSION_COOKIE_SECURE": settings.https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+    }
+
+
+def cookie_name(settings: Settings, name: str) -> str:
+    """`__Host-` on https: no other host, subdomain or plain-http page can then set or overwrite it."""
+    return f"__Host-{name}" if settings.https else name
+
+
+def _browser_cookie(env: Env, pool: Pool) -> str:
+    # `__Host-` demands Path=/, so pools that share the host are told apart by name.
+    return cookie_name(env.settings, f"cognate-{pool.id}")
+
+
+def browser_token() -> str | None:
+    """The cookie of the browser's session with this pool."""
+    return request.cookies.get(_browser_cookie(current_env(), current_pool()))
+
+
+def remember_browser(response: Response, token: str, *, seconds: int) -> None:
+    env = current_env()
+    response.set_cookie(
+        _browser_cookie(env, current_pool()),
+        token,
+        max_age=seconds,
+        path="/",
+        secure=env.settings.https,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def forget_browser(response: Response) -> None:
+    env = current_env()
+    response.delete_cookie(
+        _browser_cookie(env, current_pool()), path="/", secure=env.settings.https, httponly=True, samesite="Lax"
+    )
+
+
+def protect_page(response: Response, *, form_targets: Iterable[str] = ()) -> Response:
+    """Headers of a page: nothing foreign runs in it, nobody frames it, nothing of its URL leaks, nothing is kept.
+
+    `form_targets` are origins that a form's answer may redirect to: Chromium holds redirects to form-action too, and
+    the last one leads to the client.
+    """
+    targets = " ".join(["'self'", *sorted(set(form_targets))])
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; "
+        f"frame-ancestors 'none'; form-action {targets}"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    if current_env().settings.https:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    return response

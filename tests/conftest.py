@@ -1,0 +1,169 @@
+"""The world of a test with its hands visible: settings, clock, database, environment, outbox.
+
+Every test that asks for `app` or `env` runs on SQLite and, marked `postgres`, on PostgreSQL. A migrated database is
+made once per run and engine, and cloned for every test.
+"""
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import upgrade
+from sqlalchemy import event
+
+from app import create_app, installation
+from app.config import Settings
+from app.db import db
+from app.env import Env
+from app.messaging import outbox
+from app.models import OutboxMessage
+from tests import postgres
+
+KEY = bytes(range(32))
+COUNTER = itertools.count()
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.moment = START
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def ticks(self) -> float:
+        return (self.moment - START).total_seconds()
+
+    def forward(self, **much: float) -> None:
+        self.moment += timedelta(**much)
+
+
+def test_settings(database_url: str, **other: object) -> Settings:
+    """Settings of a test: cheap hashes, a fixed key."""
+    return Settings(
+        **{  # type: ignore[arg-type]
+            "mode": "development",
+            "database_url": database_url,
+            "key": KEY,
+            "argon2_memory_kib": 64,
+            "argon2_time": 1,
+            **other,
+        }
+    )
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]
+
+
+def migrate(settings: Settings) -> None:
+    """What `cognate migrate` does."""
+    app = create_app(settings)
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    installation.create_secrets(app, app.extensions["cognate"].seal)
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "cognate.sqlite"
+    migrate(test_settings(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    with postgres.start() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: postgres.Server) -> str:
+    migrate(test_settings(postgres_server.create("template")))
+    return "template"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated, empty database of this test's own."""
+    if request.param == "sqlite":
+        path = tmp_path / "cognate.sqlite"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    template = request.getfixturevalue("postgres_template")
+    server: postgres.Server = request.getfixturevalue("postgres_server")
+    return server.create(f"t{next(COUNTER)}", template=template)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return test_settings(database_url, data_dir=tmp_path)
+
+
+@pytest.fixture
+def app(settings: Settings, clock: Clock) -> Iterator[Flask]:
+    application = create_app(settings, now=clock, ticks=clock.ticks)
+    application.config["TESTING"] = True
+    yield application
+    with application.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def env(app: Flask) -> Iterator[Env]:
+    """The environment of a use-case, inside an application context."""
+    with app.app_context():
+        yield app.extensions["cognate"]
+
+
+@pytest.fixture
+def http(app: Flask) -> FlaskClient:
+    """The doors, without a network."""
+    return app.test_client()
+
+
+@pytest.fixture
+def sent(app: Flask) -> Callable[..., list[OutboxMessage]]:
+    """What was sent, newest first; only to one address if it is given."""
+
+    def look(to: str | None = None) -> list[OutboxMessage]:
+        with app.app_context():
+            return outbox.kept(app.extensions["cognate"], to)
+
+    return look
+
+
+@pytest.fixture
+def statements(app: Flask) -> Iterator[Callable[[], list[str]]]:
+    """The SQL that was executed since the last call, without what begins and ends transactions."""
+    with app.app_context():
+        engine = db.engine
+    seen: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")):
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+
+    def since() -> list[str]:
+        found = list(seen)
+        seen.clear()
+        return found
+
+    yield since
+    event.remove(engine, "before_cursor_execute", note)

