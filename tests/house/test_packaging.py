@@ -1,0 +1,198 @@
+"""What stands beside the code names things that are there: files, programs, targets, settings, versions."""
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import app
+from app.config import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+MAKEFILE = (ROOT / "Makefile").read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+README = (ROOT / "README.md").read_text()
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+
+
+def locked(name: str) -> dict[str, str]:
+    """The versions in a lock file by package, after a look at each line."""
+    text = (ROOT / name).read_text()
+    entries = re.sub(r"(?m)^\s*#.*\n?", "", text).replace("\\\n", " ").splitlines()
+    versions = {}
+    for entry in filter(str.strip, entries):
+        requirement, *hashes = re.split(r"\s+(?=--)", entry.strip())
+        assert hashes and all(HASH.fullmatch(word) for word in hashes), f"{name}: {requirement} has no hash"
+        parsed = Requirement(requirement)
+        (pin,) = parsed.specifier
+        assert pin.operator == "==" and parsed.url is None, f"{name}: {requirement} is not one version"
+        package = canonicalize_name(parsed.name)
+        assert package not in versions, f"{name}: {package} stands there twice"
+        versions[package] = pin.version
+    return versions
+
+
+def targets() -> set[str]:
+    (phony,) = re.findall(r"(?m)^\.PHONY: (.*)$", MAKEFILE)
+    return set(phony.split())
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """The instructions in order, each in one line."""
+    text = re.sub(r"(?m)^#.*\n", "", DOCKERFILE).replace("\\\n", " ")
+    lines = (line.partition(" ") for line in text.splitlines() if line)
+    return [(word.upper(), rest.strip()) for word, _, rest in lines]
+
+
+def command_exists(target: str) -> bool:
+    """Whether `module:function` is there, seen without running it."""
+    module, _, function = target.partition(":")
+    path = ROOT / (module.replace(".", "/") + ".py")
+    if not path.is_file():
+        path = path.with_suffix("") / "__init__.py"
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=assigned):
+                names |= {name.id for name in assigned if isinstance(name, ast.Name)}
+            case ast.ImportFrom(names=imported):
+                names |= {name.asname or name.name for name in imported}
+    return function in names
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_pins_every_package_by_hash(name: str) -> None:
+    assert locked(name)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_no_place_to_load_from(name: str) -> None:
+    """Where packages come from is for the machine to say (pip.conf, PIP_INDEX_URL)."""
+    assert not re.search(r"://|--(index-url|extra-index-url|find-links|trusted-host)", (ROOT / name).read_text())
+
+
+def test_the_runtime_lock_covers_what_the_project_asks_for() -> None:
+    versions = locked("requirements.lock")
+    for wanted in map(Requirement, PROJECT["project"]["dependencies"]):
+        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), f"make lock: {wanted}"
+
+
+def test_the_development_lock_covers_what_the_tests_ask_for() -> None:
+    versions = locked("requirements-dev.lock")
+    for wanted in map(Requirement, PROJECT["dependency-groups"]["dev"]):
+        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), f"make lock: {wanted}"
+
+
+def test_what_is_tested_is_what_is_served() -> None:
+    runtime, development = (locked(name) for name in LOCKS)
+    assert runtime.items() <= development.items()
+
+
+def test_the_command_of_the_project_exists() -> None:
+    for target in PROJECT["project"]["scripts"].values():
+        assert command_exists(target)
+
+
+def test_the_code_and_the_project_tell_one_version() -> None:
+    """Make installs no package, so that its metadata cannot be asked."""
+    assert app.__version__ == PROJECT["project"]["version"]
+
+
+def test_the_launchers_written_by_hand_start_the_command_of_the_project() -> None:
+    module, _, function = PROJECT["project"]["scripts"]["cognate"].partition(":")
+    for text in (MAKEFILE, DOCKERFILE):
+        assert f"'from {module} import {function}' 'sys.exit({function}())'" in text
+
+
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        # Without what the make that runs these tests says to the makes below it.
+        env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert set(re.findall(r"(?m)^  make (\S+) ", shown)) == targets()
+    assert set(re.findall(r"(?m)^([a-z][a-z-]*):", MAKEFILE)) == targets()
+
+
+def test_continuous_integration_runs_targets_of_the_makefile() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    (line,) = re.findall(r"(?m)^exec make (.*) </dev/null$", script.read_text())
+    assert set(line.split()) <= targets()
+
+
+def test_the_image_copies_only_what_is_there_and_not_ignored() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = set()
+    for instruction, rest in dockerfile():
+        if instruction in ("COPY", "ADD") and not rest.startswith("--from="):
+            copied |= set(shlex.split(rest)[:-1])
+    assert copied == kept
+    for source in sorted(copied):
+        assert (ROOT / source).exists(), f"COPY {source}"
+
+
+def test_the_image_starts_the_command_of_the_project() -> None:
+    found = dict(dockerfile())
+    assert json.loads(found["ENTRYPOINT"])[0] in PROJECT["project"]["scripts"]
+    (command,) = json.loads(found["CMD"])
+    assert re.search(rf'command\("{command}"|def {command}\(', (ROOT / "app" / "cli.py").read_text())
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    """A number other than zero, so that a cluster can see it without looking into the image."""
+    users = [rest for instruction, rest in dockerfile() if instruction == "USER"]
+    assert users and all(re.fullmatch(r"[1-9]\d*:[1-9]\d*", user) for user in users)
+
+
+def test_the_health_check_needs_only_python() -> None:
+    (check,) = (rest for instruction, rest in dockerfile() if instruction == "HEALTHCHECK")
+    program, flag, source = json.loads(check[check.index("[") :])
+    assert (program, flag) == ("python", "-c")
+    assert "/healthz" in source
+    ast.parse(source)
+
+
+def test_the_image_sets_only_settings_that_exist() -> None:
+    settings = {PREFIX + name.upper() for name in Settings.__dataclass_fields__}
+    assert set(re.findall(rf"\b{PREFIX}[A-Z_]+", DOCKERFILE)) <= settings
+
+
+def test_the_readme_names_targets_that_exist() -> None:
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)\b", "\n".join(code(README)))) <= targets()
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    assert {"make run", "make test"} <= {piece.strip() for text in code(README) for piece in text.splitlines()}
+
+
+def test_the_readme_names_files_that_exist() -> None:
+    links = [target for target in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in target]
+    # In running text: what has a slash, or the ending of a file of ours, and is not a route, a URL or a pattern.
+    named = re.findall(r"(?<!`)`(?![/.]?/)([\w.-]+(?:/[\w.-]*)+|[\w-]+\.(?:py|md|toml|lock))`(?!`)", README)
+    made = {"var"}
+    for name in {*links, *named}:
+        assert (ROOT / name).exists() or (ROOT / "app" / name).exists() or name.split("/")[0] in made, name
+
+
+def code(markdown: str) -> list[str]:
+    """What is written as code: fenced blocks, and spans in running text."""
+    blocks = re.findall(r"(?ms)^```[^\n]*\n(.*?)^```", markdown)
+    return blocks + re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", markdown))
