@@ -34,18 +34,25 @@ def _typed(name: str, value: str) -> str | bool | None:
 
 
 def claim_aliases(env: Env, pool: Pool, user: User, *, force: bool = False) -> None:
-    """Make the user's addresses sign him in: those verified or, where an address is the username, at once.
+    """Make the user's addresses sign him in, those verified or, where an address is the username, at once; and no
+    address that he has left.
 
     Inside a transaction. With `force`, an address that another user holds moves here and becomes unverified there
     (ForceAliasCreation). Raises errors.AliasExists, or errors.UsernameExists where the address is the username.
     """
     for attribute in pool.sign_in_attributes:
-        value = getattr(user, attribute)
-        active = value and (
+        address = getattr(user, attribute)
+        active = address and (
             attribute in pool.username_attributes or attribute not in ADDRESSES or user.verified(attribute)
         )
-        if active:
-            _claim(env, pool, user, attribute, name_key(pool, value), force=force)
+        value = name_key(pool, address) if active else None
+        env.db.execute(
+            delete(Alias).where(
+                Alias.user_sub == user.sub, Alias.attribute == attribute, *((Alias.value != value,) if value else ())
+            )
+        )
+        if value:
+            _claim(env, pool, user, attribute, value, force=force)
 
 
 def _claim(env: Env, pool: Pool, user: User, attribute: str, value: str, *, force: bool) -> None:

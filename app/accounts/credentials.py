@@ -31,13 +31,14 @@ def prepare(env: Env, pool: Pool, *, sub: str, username: str, password: str) -> 
     return Prepared(hash=hashed, srp_salt=salt, srp_verifier=sealed)
 
 
-def store(env: Env, user: User, prepared: Prepared, *, expires_at: datetime | None = None) -> None:
-    """Replace the user's password. Inside a transaction."""
+def store(env: Env, user: User, prepared: Prepared, *, expires_at: datetime | None = None) -> str:
+    """Replace the user's password. Inside a transaction. Returns the version of the new one."""
+    version = env.random.uuid()
     env.db.execute(delete(Password).where(Password.user_sub == user.sub))
     env.db.execute(
         insert(Password).values(
             user_sub=user.sub,
-            version=env.random.uuid(),
+            version=version,
             hash=prepared.hash,
             srp_salt=prepared.srp_salt,
             srp_verifier=prepared.srp_verifier,
@@ -45,6 +46,7 @@ def store(env: Env, user: User, prepared: Prepared, *, expires_at: datetime | No
             expires_at=expires_at,
         )
     )
+    return version
 
 
 def about_verifier(sub: str) -> str:

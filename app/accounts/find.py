@@ -27,6 +27,8 @@ def by_name(env: Env, pool: Pool, name: str) -> Found | None:
 
     (The reference leaves the order open; a username first means that nobody's alias can shadow it.)
     """
+    if "\0" in name:
+        return None  # nobody is called so, and PostgreSQL refuses to be asked
     query = (
         select(User, Password)
         .outerjoin(Password, Password.user_sub == User.sub)

@@ -23,6 +23,8 @@ PURPOSE = "sign_up"
 class SignedUp:
     user: User
     delivery: Delivery | None
+    password_version: str
+    """Which password was set: signin.after_sign_up vouches for it."""
 
 
 def sign_up(
@@ -50,10 +52,10 @@ def sign_up(
 
     with env.transaction():
         user = add_user(env, pool, sub=sub, username=stored_name, attributes=attributes, status="UNCONFIRMED")
-        credentials.store(env, user, prepared)
+        version = credentials.store(env, user, prepared)
         writing.claim_aliases(env, pool, user)
         delivery = _send_code(env, pool, user)
-    return SignedUp(user, delivery)
+    return SignedUp(user, delivery, version)
 
 
 def with_username(pool: Pool, username: str, attributes: Mapping[str, str]) -> dict[str, str]:
@@ -101,8 +103,8 @@ def add_user(
     return user
 
 
-def confirm(env: Env, client: Client, *, username: str, code: str, force_alias: bool = False) -> None:
-    """Confirm a user by the code that was sent, which also verifies the address it went to.
+def confirm(env: Env, client: Client, *, username: str, code: str, force_alias: bool = False) -> User:
+    """Confirm a user by the code that was sent, which also verifies the address it went to. Returns him.
 
     Raises errors.CodeMismatch, ExpiredCode, AlreadyConfirmed, AliasExists, UserNotFound.
     """
@@ -122,10 +124,12 @@ def confirm(env: Env, client: Client, *, username: str, code: str, force_alias: 
         if getattr(user, taken.attribute) == taken.destination:
             setattr(user, f"{taken.attribute}_verified", True)
         writing.claim_aliases(env, pool, user, force=force_alias)
+    return user
 
 
 def resend(env: Env, client: Client, *, username: str, origin: Origin) -> Delivery:
-    """Send a new confirmation code. Raises errors.InvalidParameter, LimitExceeded, UserNotFound."""
+    """Send a new confirmation code. Raises errors.InvalidParameter; LimitExceeded and UserNotFound where the client
+    may know who exists."""
     pool = client.pool
     if not pool.auto_verified:
         raise errors.InvalidParameter("Cannot resend codes. Auto verification not turned on.")
@@ -138,12 +142,20 @@ def resend(env: Env, client: Client, *, username: str, origin: Origin) -> Delive
         if client.hides_users:
             return simulated(env, pool, username)
         raise errors.InvalidParameter("User is already confirmed.")
-    with env.transaction():
-        user = env.db.get_one(User, found.user.sub)
-        delivery = _send_code(env, pool, user)
-    if delivery is None:
+    attribute = _address_to_verify(pool, found.user)
+    if attribute is None:
+        if client.hides_users:
+            return simulated(env, pool, username)
         raise errors.InvalidParameter("Cannot resend codes. The user has no address that a code could be sent to.")
-    return delivery
+    try:
+        with env.transaction():
+            user = env.db.get_one(User, found.user.sub)
+            return codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute)
+    except errors.LimitExceeded:
+        # Names that mean nobody are never too many: only the same answer as before does not tell them apart.
+        if not client.hides_users:
+            raise
+        return messages.delivery(attribute, getattr(found.user, attribute))
 
 
 def simulated(env: Env, pool: Pool, name: str) -> Delivery:
@@ -157,8 +169,13 @@ def simulated(env: Env, pool: Pool, name: str) -> Delivery:
 
 
 def _send_code(env: Env, pool: Pool, user: User) -> Delivery | None:
-    """To the phone where both are to be verified (reference: 2.6), else to whichever there is."""
+    attribute = _address_to_verify(pool, user)
+    return codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute) if attribute else None
+
+
+def _address_to_verify(pool: Pool, user: User) -> str | None:
+    """The phone where both are to be verified (reference: 2.6), else whichever there is."""
     for attribute in ("phone_number", "email"):
         if attribute in pool.auto_verified and getattr(user, attribute):
-            return codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute)
+            return attribute
     return None

@@ -1,0 +1,92 @@
+"""The browser's own session."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app import errors
+from app.accounts import lockout
+from app.env import Env, Origin
+from app.models import BrowserSession, User
+from app.signin import browser, flow
+from app.tokens import revoke
+from tests.build import PASSWORD, a_client, a_pool, a_user
+from tests.conftest import Clock
+
+
+def signed_in(env: Env, client: Any) -> flow.Granted:
+    granted = flow.begin(
+        env, client, flow="HOSTED_PAGES", given={"USERNAME": "alice", "PASSWORD": PASSWORD}, origin=Origin()
+    )
+    assert isinstance(granted, flow.Granted)
+    return granted
+
+
+@pytest.fixture
+def client(env: Env) -> Any:
+    client = a_client(env, a_pool(env))
+    a_user(env, client.pool)
+    return client
+
+
+def test_it_recognises_who_signed_in_and_when_for_an_hour(env: Env, client: Any, clock: Clock) -> None:
+    token = browser.open_session(env, signed_in(env, client))
+    at = clock()
+    clock.forward(minutes=59)
+    found = browser.recognise(env, client.pool, token)
+    assert found and (found.user.username, found.auth_time) == ("alice", at)
+    clock.forward(minutes=1)
+    assert browser.recognise(env, client.pool, token) is None
+
+
+def test_the_cookie_is_new_at_every_sign_in_and_the_old_one_dies(env: Env, client: Any) -> None:
+    planted = "a-value-that-an-attacker-chose"
+    first = browser.open_session(env, signed_in(env, client), replacing=planted)
+    second = browser.open_session(env, signed_in(env, client), replacing=first)
+    assert len({planted, first, second}) == 3
+    assert browser.recognise(env, client.pool, planted) is None
+    assert browser.recognise(env, client.pool, first) is None
+    assert browser.recognise(env, client.pool, second)
+
+
+def test_it_is_stored_hashed_and_of_one_pool(env: Env, client: Any) -> None:
+    token = browser.open_session(env, signed_in(env, client))
+    with env.reading() as session:
+        assert session.scalars(select(BrowserSession)).one().digest != token
+    assert browser.recognise(env, a_pool(env), token) is None
+    assert browser.recognise(env, client.pool, token + "x") is None
+
+
+@pytest.mark.parametrize("end", ["close", "disable", "sign out everywhere", "delete"])
+def test_it_ends_at_once(env: Env, client: Any, end: str) -> None:
+    token = browser.open_session(env, signed_in(env, client))
+    if end == "close":
+        browser.close(env, token)
+    else:
+        with env.transaction():
+            user = env.db.scalars(select(User)).one()
+            if end == "disable":
+                user.enabled = False
+            elif end == "delete":
+                env.db.delete(user)
+            else:
+                revoke.everything_of(env, user)
+    assert browser.recognise(env, client.pool, token) is None
+
+
+def test_without_a_cookie_nothing_is_asked(env: Env, client: Any, statements: Callable[[], list[str]]) -> None:
+    statements()
+    assert browser.recognise(env, client.pool, None) is None
+    browser.close(env, None)
+    assert statements() == []
+
+
+def test_a_lock_that_fell_meanwhile_opens_no_session(env: Env, client: Any) -> None:
+    granted = signed_in(env, client)
+    for _ in range(5):
+        with env.transaction():
+            lockout.failed(env, granted.sign_in.failures)
+    with pytest.raises(errors.LockedOut):
+        browser.open_session(env, granted)
