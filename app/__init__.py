@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from flask_migrate import Migrate
 from sqlalchemy import select
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import api, config, hosted, installation, oauth, web
+from app import api, config, health, hosted, installation, oauth, web
 from app.config import Settings, SettingsError
 from app.crypto import codes
 from app.crypto.passwords import Hasher
@@ -34,10 +33,7 @@ from app.oauth import well_known
 
 ROOT = Path(__file__).resolve().parent.parent
 
-try:
-    __version__ = version("cognate")
-except PackageNotFoundError:  # run from a checkout that was not installed
-    __version__ = "0.0.0"
+__version__ = "0.1.0"
 
 
 def utcnow() -> datetime:
@@ -94,6 +90,7 @@ def create_app(
         reading_options=reading_options(settings.database_url),
     )
     web.install(app, env, version=__version__)
+    health.open_on(app)
     for door in (api, oauth, hosted):
         door.open_on(app, env)
     app.wsgi_app = well_known.Prepared(web.PoolByPath(app.wsgi_app), env)  # type: ignore[method-assign]

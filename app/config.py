@@ -44,6 +44,12 @@ def _seconds(value: str) -> float:
     return float(value)
 
 
+def _switch(value: str) -> bool:
+    if value.lower() not in ("on", "off", "true", "false", "1", "0"):
+        raise ValueError("on or off")
+    return value.lower() in ("on", "true", "1")
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         if value not in allowed:
@@ -97,6 +103,8 @@ def _setting(default: Any, read: Callable[[str], Any], about: str, *, secret: bo
 
 @dataclass(frozen=True)
 class Settings:
+    """What an installation is configured with; its `repr` shows no secret."""
+
     mode: Mode = _setting(
         "production",
         _one_of("production", "development"),
@@ -135,6 +143,7 @@ class Settings:
     smtp_username: str = _setting("", _text, "the mail account; empty: no authentication")
     smtp_password: str = _setting("", _text, "the mail account's password", secret=True)
     smtp_from: str = _setting("no-reply@localhost", _text, "the sender of mails")
+    access_log: bool = _setting(True, _switch, "whether each request is logged: address, method, path, status, time")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "the least important line logged")
 
     def __post_init__(self) -> None:

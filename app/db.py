@@ -14,7 +14,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, TypeDecorator, event
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    TypeDecorator,
+    UniqueConstraint,
+    event,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -100,17 +110,21 @@ def _on_begin(connection: Connection) -> None:
 
 
 def violated(error: IntegrityError) -> set[str]:
-    """Names that the violated constraint may have: PostgreSQL tells it, SQLite tells the columns."""
+    """The name of the violated constraint: PostgreSQL tells it, SQLite tells the columns. Empty if neither does."""
     diag = getattr(error.orig, "diag", None)
     if diag is not None:
         return {diag.constraint_name} if diag.constraint_name else set()
     text = str(error.orig)
     if ": " not in text:
         return set()
-    columns = [part.strip() for part in text.split(": ", 1)[1].split(",")]
-    table = columns[0].partition(".")[0]
-    names = "_".join(column.partition(".")[2] for column in columns)
-    return {f"uq_{table}_{names}", f"pk_{table}"}
+    found = [part.strip().partition(".") for part in text.split(": ", 1)[1].split(",")]
+    table = Base.metadata.tables.get(found[0][0])
+    columns = {column for _, _, column in found}
+    return {
+        str(constraint.name)
+        for constraint in (table.constraints if table is not None else ())
+        if isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint) and set(constraint.columns.keys()) == columns
+    }
 
 
 @contextmanager

@@ -336,6 +336,10 @@ class TokenRefused(NotAuthorized):
     message = "Invalid Access Token"
 
 
+class ScopeMissing(TokenRefused):
+    message = "Access Token does not have required scopes"
+
+
 class RefreshTokenRefused(NotAuthorized):
     message = "Invalid Refresh Token"
 

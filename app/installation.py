@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import os
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
+from flask_migrate import upgrade
 from sqlalchemy import inspect, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.config import Settings, SettingsError
 from app.crypto.seal import Seal, SealBroken
@@ -75,6 +84,81 @@ def _from_file(path: Path) -> bytes:
     return found
 
 
+def tls_files(settings: Settings) -> tuple[Path | None, Path | None]:
+    """Certificate and key to serve https with; a self-signed pair is made once, in the data directory."""
+    if settings.tls_certificate and settings.tls_key:
+        for path in (settings.tls_certificate, settings.tls_key):
+            if not os.access(path, os.R_OK):
+                raise SettingsError(f"The TLS file {path} cannot be read.")
+        return settings.tls_certificate, settings.tls_key
+    if settings.tls != "self-signed":
+        return None, None
+    certificate, private = settings.data_dir / "tls-certificate.pem", settings.data_dir / "tls-key.pem"
+    if not certificate.exists() or not private.exists():
+        _make_certificate(settings, certificate, private)
+    return certificate, private
+
+
+def _make_certificate(settings: Settings, certificate: Path, private: Path) -> None:
+    """For localhost, the base URL's host, and names below it: pools' domains."""
+    host = urlsplit(settings.base_url).hostname or "localhost"
+    names = [x509.DNSName(name) for name in dict.fromkeys(("localhost", "*.localhost"))]
+    addresses = [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", "::1")]
+    try:
+        extra: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(host))]
+    except ValueError:
+        extra = [x509.DNSName(host), x509.DNSName(f"*.{host}")] if host != "localhost" else []
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Cognate development")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365))
+        .add_extension(x509.SubjectAlternativeName([*names, *addresses, *extra]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private.touch(mode=0o600)
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+
+
+def migrate(app: Flask, seal: Seal) -> None:
+    """Bring the database to this version, and make what belongs to every installation."""
+    with app.app_context():
+        try:
+            upgrade()
+        except OperationalError as error:
+            raise SettingsError(f"COGNATE_DATABASE_URL cannot be used: {_reason(error)}") from None
+    create_secrets(app, seal)
+
+
+def pending_migrations(app: Flask) -> str | None:
+    """What keeps the database from being used, as the end of a sentence; None when it is ready."""
+    with app.app_context():
+        script = ScriptDirectory.from_config(app.extensions["migrate"].migrate.get_config())
+        try:
+            with db.engine.connect() as connection:
+                found = MigrationContext.configure(connection).get_current_revision()
+        except OperationalError as error:
+            return f"not reachable ({_reason(error)})"
+    if found == script.get_current_head():
+        return None
+    return "empty" if found is None else f"at revision {found}, not at {script.get_current_head()}"
+
+
+def _reason(error: OperationalError) -> str:
+    """The driver's first line. (SQLAlchemy's own text quotes statements, and the URL with its password.)"""
+    return str(error.orig).strip().splitlines()[0]
+
+
 def create_secrets(app: Flask, seal: Seal) -> None:
     """Make what is missing, after a migration. Safe to run twice, and by two processes at once."""
     with app.app_context():
@@ -100,8 +184,11 @@ def open_secrets(app: Flask, seal: Seal) -> Secrets | None:
     Raises SettingsError when the key is not the one that they were sealed with.
     """
     with app.app_context():
-        if not inspect(db.engine).has_table(InstallationSecret.__tablename__):
-            return None
+        try:
+            if not inspect(db.engine).has_table(InstallationSecret.__tablename__):
+                return None
+        except OperationalError as error:
+            raise SettingsError(f"COGNATE_DATABASE_URL cannot be used: {_reason(error)}") from None
         with db.session.begin():
             sealed = {row.name: row.sealed for row in db.session.scalars(select(InstallationSecret))}
         db.session.close()

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_migrate import upgrade
 from sqlalchemy import event
 
 from app import create_app, installation
@@ -65,10 +64,7 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 def migrate(settings: Settings) -> None:
     """What `cognate migrate` does."""
     app = create_app(settings)
-    with app.app_context():
-        upgrade()
-        db.engine.dispose()
-    installation.create_secrets(app, app.extensions["cognate"].seal)
+    installation.migrate(app, app.extensions["cognate"].seal)
     with app.app_context():
         db.engine.dispose()
 

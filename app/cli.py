@@ -1,0 +1,138 @@
+"""The command line: serve, migrate, demo, access keys, rotation of signing keys.
+
+Commands print what they did on standard output, errors as one line on standard error with exit status 2 for a
+setting and 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import logging.config
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from app import __version__, config, create_app, demo, installation, server
+from app.config import Settings, SettingsError
+from app.env import Env
+from app.errors import Refusal
+from app.pools import access_keys, find
+from app.tokens import keys
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="cognate %(version)s")
+def cognate() -> None:
+    """A self-hosted OAuth 2 / OpenID Connect server. Settings are COGNATE_* variables: see docs/settings.md."""
+
+
+def main() -> None:
+    """The entry point. Flask's click runs it; a wrong setting is one line, not a stack trace."""
+    try:
+        cognate(prog_name="cognate")
+    except SettingsError as wrong:
+        click.echo(f"cognate: {wrong}", err=True)
+        sys.exit(2)
+    except Refusal as refused:
+        click.echo(f"cognate: {refused.message}", err=True)
+        sys.exit(1)
+
+
+def _settings() -> Settings:
+    settings = config.read(os.environ)
+    logging.config.dictConfig(server.log_configuration(settings))
+    return settings
+
+
+@contextmanager
+def _environment() -> Iterator[Env]:
+    """The same environment that requests have."""
+    settings = _settings()
+    app = create_app(settings)
+    behind = installation.pending_migrations(app)
+    if behind:
+        raise SettingsError(f"The database is {behind}; run `cognate migrate` with the same settings.")
+    with app.app_context():
+        yield app.extensions["cognate"]
+
+
+@cognate.command()
+def serve() -> None:
+    """Serve until stopped (Ctrl-C)."""
+    server.serve(_settings())
+
+
+@cognate.command()
+def migrate() -> None:
+    """Bring the database to this version."""
+    settings = _settings()
+    app = create_app(settings)
+    installation.migrate(app, app.extensions["cognate"].seal)
+    click.echo("The database is up to date.")
+
+
+@cognate.command("demo")
+@click.option("--seed-only", is_flag=True, help="Make and print the demo, and do not serve.")
+def demo_command(seed_only: bool) -> None:
+    """Migrate, make a demo pool once, print what to try, and serve. For development."""
+    settings = _settings()
+    if not settings.development:
+        raise SettingsError("The demo has a known user and an open outbox: it needs COGNATE_MODE=development.")
+    app = create_app(settings)
+    if installation.pending_migrations(app):
+        installation.migrate(app, app.extensions["cognate"].seal)
+        app = create_app(settings)
+    with app.app_context():
+        facts = demo.prepare(app.extensions["cognate"])
+    click.echo(demo.printed(facts))
+    if not seed_only:
+        server.serve(settings)
+
+
+@cognate.group("access-key")
+def access_key() -> None:
+    """Keys that sign administrative requests (AWS Signature Version 4)."""
+
+
+@access_key.command("create")
+@click.option("--description", default="", help="What it is for.")
+def create_access_key(description: str) -> None:
+    """Make a key and print it; its secret is shown this once."""
+    with _environment() as env:
+        pair = access_keys.create(env, description=description[:256])
+    click.echo(f"AWS_ACCESS_KEY_ID={pair.id}\nAWS_SECRET_ACCESS_KEY={pair.secret}")
+
+
+@access_key.command("list")
+def list_access_keys() -> None:
+    """List keys, oldest first, without their secrets."""
+    with _environment() as env:
+        for row in access_keys.listed(env):
+            state = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "live"
+            click.echo(f"{row.id}  {row.created_at:%Y-%m-%d}  {state:<18}  {row.description}")
+
+
+@access_key.command("revoke")
+@click.argument("key_id")
+def revoke_access_key(key_id: str) -> None:
+    """End a key; servers that run notice within a second."""
+    with _environment() as env:
+        access_keys.revoke(env, key_id)
+    click.echo(f"{key_id} is revoked.")
+
+
+@cognate.command("rotate-keys")
+@click.argument("pool_id")
+@click.option(
+    "--emergency", is_flag=True, help="Sign with the new keys at once and forget the old ones: all tokens end."
+)
+def rotate_keys(pool_id: str, emergency: bool) -> None:
+    """Give a pool new signing keys: published at once, signing later, the old ones kept as long as their tokens live."""
+    with _environment() as env:
+        pool = find.pool(env, pool_id)
+        with env.transaction():
+            begins = keys.rotate(env, pool, emergency=emergency)
+    when = "now; the old ones are forgotten" if emergency else f"from {begins:%Y-%m-%d %H:%M:%S} UTC"
+    click.echo(f"New signing keys of {pool_id} are published, and sign {when}.")
