@@ -1,0 +1,51 @@
+"""Forgetting what has expired: every table that grows by traffic says until when its rows matter.
+
+Nothing relies on it; what has expired is refused whether or not its row is still there. So it runs now and then in
+every worker, and two that run at once only find less to do.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, inspect, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.env import Env
+from app.models import Attempt, AuthorizationCode, BrowserSession, Code, LoginSession, OutboxMessage, Spent, Throttle
+
+UNTIL: tuple[tuple[type[Any], InstrumentedAttribute[Any], timedelta], ...] = (
+    (Attempt, Attempt.expires_at, timedelta()),
+    (AuthorizationCode, AuthorizationCode.forget_at, timedelta()),
+    (BrowserSession, BrowserSession.expires_at, timedelta()),
+    (Code, Code.expires_at, timedelta()),
+    # Access tokens end with their session; the last one may outlive the refresh token by its own life at most.
+    (LoginSession, LoginSession.expires_at, timedelta(days=1)),
+    (OutboxMessage, OutboxMessage.sent_at, timedelta(days=30)),
+    (Spent, Spent.expires_at, timedelta()),
+    (Throttle, Throttle.expires_at, timedelta()),
+)
+"""Table, the column that says until when, and for how long after it a row is kept all the same."""
+BATCH = 500
+"""Rows of one transaction: nobody waits long for the one writer of SQLite."""
+
+
+def expired(env: Env) -> dict[str, int]:
+    """Delete what has expired; how many rows of which table. A transaction per batch."""
+    return {model.__tablename__: _table(env, model, column, kept) for model, column, kept in UNTIL}
+
+
+def _table(env: Env, model: type[Any], column: InstrumentedAttribute[Any], kept: timedelta) -> int:
+    (key,) = inspect(model).primary_key
+    # The batch is read first: a transaction that would find nothing is not worth a writer's place.
+    query = select(key).where(column <= env.now() - kept).limit(BATCH)
+    total = 0
+    while True:
+        with env.reading() as session:
+            found = session.scalars(query).all()
+        if not found:
+            return total
+        with env.transaction():
+            env.db.execute(delete(model).where(key.in_(found), column <= env.now() - kept))
+        total += len(found)

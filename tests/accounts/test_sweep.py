@@ -1,0 +1,100 @@
+"""What has expired is forgotten, and nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app import errors
+from app.accounts import passwords, sign_up, sweep
+from app.db import Base
+from app.env import Env, Origin
+from app.models import LoginSession
+from app.signin import browser, flow, granting
+from app.tokens import codes
+from tests.build import CALLBACK, PASSWORD, a_client, a_pool, a_user
+from tests.conftest import Clock
+
+
+def counts(env: Env) -> dict[str, int]:
+    with env.reading() as session:
+        return {
+            model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
+            for model, _, _ in sweep.UNTIL
+        }
+
+
+@pytest.fixture
+def traffic(env: Env) -> Any:
+    """A row in every table that grows by traffic, but those of one-time SRP answers."""
+    client = a_client(env, a_pool(env))
+    user = a_user(env, client.pool)
+    given = {"USERNAME": "alice", "PASSWORD": PASSWORD}
+    granted = flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given, origin=Origin())
+    assert isinstance(granted, flow.Granted)
+    tokens = granting.tokens(env, granted)
+    browser.open_session(env, granted)
+    with env.transaction():
+        codes.give(
+            env, client, user.sub, redirect_uri=CALLBACK, scope="openid", nonce=None, code_challenge=None,
+            auth_time=env.now(),
+        )  # fmt: skip
+    passwords.forgot(env, client, username="alice", origin=Origin())
+    with pytest.raises(errors.NotAuthorized):
+        flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given | {"PASSWORD": "x"}, origin=Origin())
+    a_user(env, client.pool, "bob", email=None, status="FORCE_CHANGE_PASSWORD")
+    flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given | {"USERNAME": "bob"}, origin=Origin())
+    return tokens
+
+
+def test_every_table_with_an_end_is_swept() -> None:
+    ends = {
+        table.name
+        for table in Base.metadata.sorted_tables
+        if {"expires_at", "forget_at", "sent_at"} & set(table.columns.keys()) and table.name != "password"
+    }
+    assert {model.__tablename__ for model, _, _ in sweep.UNTIL} == ends
+
+
+def test_what_lives_is_kept(env: Env, traffic: Any) -> None:
+    before = counts(env)
+    assert all(before[name] for name in before if name != "spent")
+    assert sum(sweep.expired(env).values()) == 0
+    assert counts(env) == before
+
+
+def test_what_has_ended_goes_table_by_table(env: Env, traffic: Any, clock: Clock) -> None:
+    clock.forward(days=1)
+    swept = sweep.expired(env)
+    assert swept["authorization_code"] == swept["browser_session"] == swept["code"] == swept["attempt"] == 1
+    assert swept["throttle"] == 2
+    assert swept["login_session"] == swept["outbox_message"] == 0
+    clock.forward(days=31)
+    sweep.expired(env)
+    assert set(counts(env).values()) == {0}
+
+
+def test_many_rows_go_in_batches(
+    env: Env, clock: Clock, monkeypatch: pytest.MonkeyPatch, statements: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    client = a_client(env, a_pool(env))
+    for n in range(5):
+        name = f"user{n}@example.com"
+        sign_up.sign_up(
+            env, client, username=f"user{n}", password=PASSWORD, attributes={"email": name}, origin=Origin()
+        )
+    clock.forward(days=2)
+    statements()
+    assert sweep.expired(env)["code"] == 5
+    assert sum(statement.startswith("DELETE FROM code") for statement in statements()) == 3
+
+
+def test_a_session_outlives_its_refresh_token_by_the_life_of_its_last_access_token(
+    env: Env, traffic: Any, clock: Clock
+) -> None:
+    clock.forward(days=30, hours=23)
+    sweep.expired(env)
+    with env.reading() as session:
+        assert session.scalar(select(func.count()).select_from(LoginSession)) == 1
