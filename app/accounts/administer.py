@@ -29,7 +29,8 @@ def create(
     silent: bool = False,
     force_alias: bool = False,
 ) -> User:
-    """AdminCreateUser: a user with a temporary password, who is told of it unless `silent`.
+    """AdminCreateUser: a user with a temporary password, who is told of it unless `silent`. Required attributes that
+    are not given here he gives himself, with his first own password.
 
     Raises errors.InvalidParameter, InvalidPassword, UsernameExists, AliasExists; CodeDeliveryFailure when the user
     exists but the message could not leave.
@@ -39,7 +40,6 @@ def create(
         raise errors.InvalidParameter("Cannot modify the non-mutable attribute sub", field="sub")
     attributes = with_username(pool, username, attributes)
     policy.check_values(pool, attributes)
-    policy.check_required(pool, attributes)
     policy.check_verified_flags(attributes)
     password = temporary_password or _temporary(env, pool)
     password_policy.check(pool, password)

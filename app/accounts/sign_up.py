@@ -40,6 +40,12 @@ def sign_up(
         raise errors.SignUpClosed
     policy.check_username(pool, username)
     policy.check_writable(attributes, client.writable)
+    if attributes.get("preferred_username") and "preferred_username" in pool.alias_attributes:
+        # It would sign in at once: somebody who has proven nothing would hold the name (reference: 2.3).
+        raise errors.InvalidParameter(
+            "preferred_username cannot be set before the user is confirmed, since it is an alias in this user pool.",
+            field="preferred_username",
+        )
     attributes = with_username(pool, username, attributes)
     policy.check_values(pool, attributes)
     policy.check_required(pool, attributes)

@@ -15,9 +15,13 @@ LONGEST = 2048
 LONGEST_ADDRESS = 320
 """Characters of an e-mail address at most (RFC 5321, 4.5.3.1: 64 + 1 + 255); keeps what is indexed small."""
 LONGEST_PREFERRED_USERNAME = 256
+LONGEST_KEY = 512
+"""Of what a name is compared by: NFKC makes eighteen characters of a single one, and an index holds only so much."""
 SERVER_ONLY = frozenset({"sub", "identities", "email_verified", "phone_number_verified"})
 """What no client may write."""
 ADDRESSES = ("email", "phone_number")
+KEYED = (*ADDRESSES, "preferred_username")
+"""What can be an alias, and is then compared like a name."""
 
 _PHONE = re.compile(r"\+[0-9]{1,15}")
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]\x00-\x1f]+@[^\s@<>\"(),:;\\\[\]\x00-\x1f]+")
@@ -57,6 +61,10 @@ def looks_like_phone(value: str) -> bool:
 
 def check_username(pool: Pool, username: str) -> None:
     """Refuse a username of a form that the pool uses for something else. Raises errors.InvalidParameter."""
+    if "\0" in username:
+        raise errors.InvalidParameter("Username must not contain a null character.", field="username")
+    if len(name_key(pool, username)) > LONGEST_KEY:
+        raise errors.InvalidParameter("Username is too long when its characters are normalised.", field="username")
     if pool.username_attributes:
         fits = {"email": looks_like_email(username), "phone_number": looks_like_phone(username)}
         if any(fits[kind] for kind in pool.username_attributes):
@@ -97,6 +105,8 @@ def check_values(pool: Pool, attributes: Mapping[str, str]) -> None:
                 field=name,
             )
         attribute = schema[name]
+        if "\0" in value:
+            raise _misshapen(name, "The value must not contain a null character")  # which PostgreSQL cannot store
         if name == "email" and value and not looks_like_email(value):
             raise errors.InvalidParameter("Invalid email address format.", field=name)
         if name == "phone_number" and value and not looks_like_phone(value):
@@ -104,6 +114,8 @@ def check_values(pool: Pool, attributes: Mapping[str, str]) -> None:
         longest = LONGEST_PREFERRED_USERNAME if name == "preferred_username" else attribute.longest
         if attribute.kind == "String":
             _check_length(name, value, attribute.shortest, longest)
+        if name in KEYED and len(name_key(pool, value)) > LONGEST_KEY:
+            raise _misshapen(name, "String is too long when its characters are normalised")
         if name == "birthdate":
             _check_date(value)
         if attribute.kind == "Number":

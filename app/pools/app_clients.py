@@ -78,6 +78,9 @@ def check(env: Env, pool: Pool, settings: Mapping[str, Any], *, confidential: bo
     """Refuse settings that contradict one another or name what does not exist."""
     if (settings.get("refresh_token_rotation") or {}).get("feature") == "ENABLED":
         raise errors.InvalidParameter("Refresh token rotation is not available in this version of Cognate.")
+    for provider in settings.get("supported_identity_providers") or []:
+        if provider != "COGNITO":
+            raise errors.InvalidParameter(f"The provider {provider} does not exist for User Pool {pool.id}.")
     _check_auth_flows(settings)
     _check_attributes(pool, settings)
     _check_oauth(env, pool, settings, confidential)
@@ -147,6 +150,7 @@ def check_url(url: str) -> None:
     refused = (
         not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]*", parts.scheme)
         or "#" in url
+        or not url.isascii()  # a URI is (RFC 3986), and it goes into headers as it stands
         or any(c.isspace() or not c.isprintable() for c in url)
         or parts.scheme.lower() in ("javascript", "data", "vbscript", "file", "about", "blob")
         or (parts.scheme in ("http", "https") and not parts.hostname)

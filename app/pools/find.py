@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import select
 
 from app import errors
 from app.env import Env
 from app.models import Client, Domain, Pool, ResourceServer
+
+_CLIENT_ID = re.compile(r"[\w+]{1,128}", re.ASCII)
 
 
 def pool(env: Env, pool_id: str) -> Pool:
@@ -23,7 +27,12 @@ def pool(env: Env, pool_id: str) -> Pool:
 
 
 def client(env: Env, client_id: str, pool: Pool | None = None) -> Client:
-    """With its pool and its secrets; only of `pool`, if that is given. Raises errors.UnknownClient."""
+    """With its pool and its secrets; only of `pool`, if that is given. Raises errors.UnknownClient.
+
+    What cannot be an id is not looked for: PostgreSQL refuses to be asked for some of it.
+    """
+    if not _CLIENT_ID.fullmatch(client_id):
+        raise errors.UnknownClient(client_id)
 
     def load() -> Client | None:
         with env.aside() as session:

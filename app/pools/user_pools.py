@@ -71,14 +71,15 @@ def refuse_what_is_not_enforced_yet(given: Mapping[str, Any]) -> None:
         "A trigger": any((given.get("lambda_config") or {}).values()),
         "Threat protection": (given.get("user_pool_add_ons") or {}).get("advanced_security_mode", "OFF") != "OFF",
         "A first factor other than the password": set(
-            (policies.get("sign_in_policy") or {}).get("allowed_first_auth_factors", [])
+            (policies.get("sign_in_policy") or {}).get("allowed_first_auth_factors", ["PASSWORD"])
         )
-        > {"PASSWORD"},
+        != {"PASSWORD"},
         "Password history": bool((policies.get("password_policy") or {}).get("password_history_size")),
         "Device tracking": bool(given.get("device_configuration")),
         "Confirmation by link": (given.get("verification_message_template") or {}).get("default_email_option")
         == "CONFIRM_WITH_LINK",
-        "Dynamic client registration": (given.get("dcr_configuration") or {}).get("enable_status") == "Enabled",
+        "Dynamic client registration": given.get("dcr_configuration") is not None
+        and given["dcr_configuration"].get("enable_status", "Enabled") == "Enabled",
         "A customer-managed key": (given.get("key_configuration") or {}).get("key_type") == "CUSTOMER_MANAGED_KEY",
     }
     for what, asked in unkept.items():

@@ -24,6 +24,8 @@ def test_the_contract_is_kept(
     contract: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
+    # It would silence every logger there is, for all tests after this one.
+    monkeypatch.setattr("importlinter.cli._configure_logging", lambda verbose: None)
     broken = lint_imports(limit_to_contracts=(contract,), no_cache=True, no_logo=True)
     assert not broken, capsys.readouterr().out
 

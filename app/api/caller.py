@@ -1,0 +1,138 @@
+"""Who is calling: what a call carries, and the proof that its caller brought.
+
+By the time an operation sees a `Call`, its caller is known: an access key has signed it, its access token is live, or
+its client exists and has shown its secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from app import errors
+from app.api.registry import Operation
+from app.crypto.seal import same
+from app.env import Env, Origin
+from app.models import Client, Pool, User
+from app.pools import app_clients, find
+from app.tokens import verify
+from app.tokens.claims import API_SCOPE
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, with its members checked against the model."""
+
+    env: Env
+    operation: Operation
+    members: dict[str, Any]
+    origin: Origin
+    _pool: Pool | None = None
+    _client: Client | None = None
+    _user: User | None = None
+
+    def __getitem__(self, member: str) -> Any:
+        return self.members[member]
+
+    def get(self, member: str, default: Any = None) -> Any:
+        return self.members.get(member, default)
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of UserPoolId."""
+        if self._pool is None:
+            raise LookupError(f"{self.operation.name} names no pool")
+        return self._pool
+
+    @property
+    def client(self) -> Client:
+        """The client of ClientId, or the one that the access token was given to."""
+        if self._client is None:
+            raise LookupError(f"{self.operation.name} names no client")
+        return self._client
+
+    @property
+    def user(self) -> User:
+        """Whose access token it is."""
+        if self._user is None:
+            raise LookupError(f"{self.operation.name} has no access token")
+        return self._user
+
+
+def identified(env: Env, operation: Operation, members: dict[str, Any], origin: Origin) -> Call:
+    """The call of a caller who has proven who he is. A signature, where one is needed, has been verified before.
+
+    Raises errors.ResourceNotFound, NotAuthorized, Unauthorized, UserNotFound.
+    """
+    pool = client = user = None
+    if "UserPoolId" in members:
+        pool = find.pool(env, members["UserPoolId"])
+    if operation.who == "client":
+        client = _client(env, operation, members)
+    elif "ClientId" in members:
+        client = find.client(env, members["ClientId"], pool)
+    if operation.who == "token" and "AccessToken" in members:
+        user, client = _holder(env, operation, members["AccessToken"])
+    return Call(env, operation, members, origin, pool, client, user)
+
+
+def _client(env: Env, operation: Operation, members: dict[str, Any]) -> Client:
+    """The client, with its secret shown where the operation takes one as such.
+
+    InitiateAuth and RespondToAuthChallenge carry their SECRET_HASH among other parameters, and look at it themselves.
+    """
+    takes = operation.input.members
+    try:
+        client = find.client(env, members["ClientId"])
+    except errors.UnknownClient:
+        # RevokeToken is the one operation that has no word for it.
+        if errors.ResourceNotFound.code in operation.refusals:
+            raise
+        raise errors.Unauthorized from None
+    if "SecretHash" in takes:
+        check_secret_hash(env, client, members.get("SecretHash"), [members["Username"]])
+    if "ClientSecret" in takes:
+        _check_secret(env, client, members.get("ClientSecret"), operation)
+    return client
+
+
+def check_secret_hash(env: Env, client: Client, given: str | None, names: Iterable[str]) -> None:
+    """Refuse unless the hash was made with one of the client's secrets over one of these names (reference: 3.3).
+
+    A hash for a client without secret is refused too: whoever sends it believes in a protection that is not there.
+    Raises errors.NotAuthorized.
+    """
+    if given is None:
+        if client.confidential:
+            raise errors.NotAuthorized(f"Client {client.id} is configured with secret but SECRET_HASH was not received")
+        return
+    for secret in app_clients.secrets_of(env, client):
+        for name in names:
+            made = hmac.digest(secret.encode("utf-8"), (name + client.id).encode("utf-8"), hashlib.sha256)
+            if same(base64.b64encode(made).decode("ascii"), given):
+                return
+    raise errors.NotAuthorized(f"Unable to verify secret hash for client {client.id}")
+
+
+def _check_secret(env: Env, client: Client, given: str | None, operation: Operation) -> None:
+    if given is None and not client.confidential:
+        return
+    digest = app_clients.secret_digest(env, client.id, given or "")
+    if given is None or not any([same(secret.digest, digest) for secret in client.secrets]):
+        refusals = operation.refusals
+        raise errors.Unauthorized if errors.Unauthorized.code in refusals else errors.NotAuthorized
+
+
+def _holder(env: Env, operation: Operation, token: str) -> tuple[User, Client]:
+    """Whose token it is, and the client it was given to."""
+    try:
+        verified = verify.access_token(env, token, scope=API_SCOPE, pool_of=lambda pool_id: find.pool(env, pool_id))
+        return verified.user, find.client(env, verified.session.client_id)
+    except (errors.UserNotFound, errors.UnknownClient) as gone:
+        if gone.code in operation.refusals:
+            raise
+        raise errors.TokenRefused("Access Token has been revoked") from None

@@ -1,0 +1,110 @@
+"""`POST /`: target, signature, JSON, shape, caller, operation, reply; and `OPTIONS /` for browsers.
+
+A signature is verified before anything of the body is looked at: what a stranger sends to an administrative operation
+is hashed and dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from flask import Response, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app import errors, web
+from app.api import caller, registry, shapes, signature
+from app.api import errors as drawing
+from app.api.registry import OPERATIONS, TARGET, Operation
+from app.env import Env, Origin
+from app.errors import Refusal
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/x-amz-json-1.1"
+ACCEPTED = (CONTENT_TYPE, "application/x-amz-json-1.0", "application/json")
+CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"),
+)
+PREFLIGHT = (("Access-Control-Allow-Methods", "POST, OPTIONS"), ("Access-Control-Max-Age", "172800"))
+DEFAULT_HEADERS = "Content-Type, X-Amz-Target, X-Amz-User-Agent, Cache-Control, Authorization, X-Amz-Date"
+
+
+def preflight() -> Response:
+    """Any page may call: what protects the API is in each request, never in a cookie (reference: 1.4)."""
+    asked = request.headers.get("Access-Control-Request-Headers", DEFAULT_HEADERS)
+    headers = [*CORS, *PREFLIGHT, ("Access-Control-Allow-Headers", asked)]
+    return Response(b"", headers=headers, mimetype="text/plain")
+
+
+def serve() -> Response:
+    """Answer one operation, whatever happens on the way."""
+    env = web.current_env()
+    request_id = web.request_id()
+    headers = [*CORS, ("x-amzn-RequestId", request_id)]
+    found: Operation | None = None
+    reply: dict[str, Any] | None = None
+    refusal: Refusal | None = None
+    try:
+        found = _operation(request.headers.get("X-Amz-Target", ""))
+        reply = found.run(_call(env, found, _body()))
+        payload = b"" if found.output is None else orjson.dumps(reply or {})
+    except Refusal as refused:
+        refusal = refused
+    except Exception:
+        log.exception("request %s failed", request_id)
+        refusal = errors.InternalError()
+    if found is not None and current_app.testing:
+        if refusal is not None:
+            registry.check_refusal(found, refusal)
+        else:
+            registry.check_reply(found, reply)
+    if refusal is not None:
+        headers += drawing.headers(refusal)
+        status = drawing.STATUS.get(refusal.code, 400)
+        return Response(drawing.body(refusal), status, headers, content_type=CONTENT_TYPE)
+    return Response(payload, 200, headers, content_type=CONTENT_TYPE)
+
+
+def _operation(target: str) -> Operation:
+    name = target.removeprefix(TARGET)
+    found = OPERATIONS.get(name) if target.startswith(TARGET) else None
+    if found is None:
+        if target.startswith(TARGET) and name in registry.NAMES:
+            raise drawing.UnknownOperation(f"{name} is not available in this version of Cognate.")
+        raise drawing.UnknownOperation("The X-Amz-Target header names no operation of Amazon Cognito user pools.")
+    return found
+
+
+def _body() -> bytes:
+    if request.mimetype not in ACCEPTED:
+        raise drawing.Serialization(f"The Content-Type must be {CONTENT_TYPE}.")
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise drawing.RequestEntityTooLarge from None
+
+
+def _call(env: Env, operation: Operation, body: bytes) -> caller.Call:
+    if operation.who == "signed":
+        signature.verify(
+            env,
+            signature.Signed(
+                path=request.root_path.rstrip("/") + request.path,
+                query=request.query_string.decode("latin-1"),
+                headers={name.lower(): value for name, value in request.headers},
+                body=body,
+                peer=request.remote_addr or "",
+            ),
+        )
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise drawing.Serialization from None
+    members = shapes.check(operation.input, given)
+    came_from = web.origin()
+    if members.get("ClientMetadata"):
+        came_from = Origin(came_from.ip, came_from.user_agent, members["ClientMetadata"])
+    return caller.identified(env, operation, members, came_from)

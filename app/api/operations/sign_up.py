@@ -1,0 +1,50 @@
+"""Signing oneself up, and confirming the address (reference: 4.2, 4.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.accounts import sign_up as signing_up
+from app.api import shapes, wire
+from app.api.caller import Call
+from app.api.registry import operation
+
+
+@operation("SignUp")
+def sign_up(call: Call) -> dict[str, Any]:
+    """Register a user; the reply says where the confirmation code went."""
+    if "Password" not in call.members:
+        raise shapes.missing("Password")
+    done = signing_up.sign_up(
+        call.env,
+        call.client,
+        username=call["Username"],
+        password=call["Password"],
+        attributes=wire.attributes(call.get("UserAttributes")),
+        origin=call.origin,
+    )
+    return {
+        "UserConfirmed": done.user.confirmed,
+        "UserSub": done.user.sub,
+        **wire.delivery(done.delivery),
+    }
+
+
+@operation("ConfirmSignUp")
+def confirm_sign_up(call: Call) -> dict[str, Any]:
+    """Take the code that was sent."""
+    signing_up.confirm(
+        call.env,
+        call.client,
+        username=call["Username"],
+        code=call["ConfirmationCode"],
+        force_alias=call.get("ForceAliasCreation", False),
+    )
+    return {}
+
+
+@operation("ResendConfirmationCode")
+def resend_confirmation_code(call: Call) -> dict[str, Any]:
+    """Send another code; the one before is no longer taken."""
+    to = signing_up.resend(call.env, call.client, username=call["Username"], origin=call.origin)
+    return wire.delivery(to)

@@ -1,0 +1,133 @@
+"""ForgotPassword, ConfirmForgotPassword and AdminSetUserPassword at the door."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app.env import Env
+from app.models import Client, Pool, User
+from tests import build
+from tests.api.conftest import Api
+
+Code = Callable[[str], str]
+NEW = "Another-horse-8"
+
+
+@pytest.fixture
+def alice(env: Env, pool: Pool) -> User:
+    return build.a_user(env, pool)
+
+
+@pytest.fixture
+def discreet(env: Env, pool: Pool) -> Client:
+    return build.a_client(env, pool, prevent_user_existence_errors="ENABLED")
+
+
+def signs_in(api: Api, client: Client, password: str) -> bool:
+    given = {"USERNAME": "alice", "PASSWORD": password}
+    answer = api.answer("InitiateAuth", ClientId=client.id, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+    return answer.status_code == 200
+
+
+def set_column(env: Env, user: User, **values: Any) -> None:
+    with env.transaction():
+        env.db.execute(update(User).where(User.sub == user.sub).values(values))
+
+
+def test_a_forgotten_password_is_replaced(api: Api, client: Client, alice: User, code: Code) -> None:
+    assert api("ForgotPassword", ClientId=client.id, Username="alice@example.com") == {
+        "CodeDeliveryDetails": {"AttributeName": "email", "DeliveryMedium": "EMAIL", "Destination": "a***@e***"}
+    }
+    assert signs_in(api, client, build.PASSWORD)
+    given = {"ClientId": client.id, "Username": "alice", "ConfirmationCode": code("alice@example.com")}
+    assert api.refused("ConfirmForgotPassword", **given, Password="short")[0] == "InvalidPassword"
+    assert api("ConfirmForgotPassword", **given, Password=NEW) == {}
+    assert signs_in(api, client, NEW)
+    assert not signs_in(api, client, build.PASSWORD)
+    assert api.refused("ConfirmForgotPassword", **given, Password=NEW)[0] == "ExpiredCode"
+
+
+def test_a_wrong_code_is_refused(api: Api, client: Client, alice: User, code: Code) -> None:
+    api("ForgotPassword", ClientId=client.id, Username="alice")
+    wrong = f"{(int(code('alice@example.com')) + 1) % 1_000_000:06d}"
+    said = api.refused(
+        "ConfirmForgotPassword", ClientId=client.id, Username="alice", ConfirmationCode=wrong, Password=NEW
+    )
+    assert said == ("CodeMismatch", "Invalid verification code provided, please try again.")
+
+
+def test_codes_are_sent_only_so_often(api: Api, client: Client, alice: User) -> None:
+    for _ in range(5):
+        api("ForgotPassword", ClientId=client.id, Username="alice")
+    assert api.refused("ForgotPassword", ClientId=client.id, Username="alice")[0] == "LimitExceeded"
+
+
+@pytest.mark.parametrize(
+    ("values", "refusal"),
+    [
+        (
+            {"email_verified": False},
+            (
+                "InvalidParameter",
+                "Cannot reset password for the user as there is no registered/verified email or phone_number",
+            ),
+        ),
+        ({"enabled": False}, ("NotAuthorized", "User is disabled.")),
+        (
+            {"status": "FORCE_CHANGE_PASSWORD"},
+            ("NotAuthorized", "User password cannot be reset in the current state."),
+        ),
+    ],
+)
+def test_states_in_which_it_cannot_be_reset(
+    api: Api, env: Env, client: Client, alice: User, values: Any, refusal: tuple[str, str]
+) -> None:
+    set_column(env, alice, **values)
+    assert api.refused("ForgotPassword", ClientId=client.id, Username="alice") == refusal
+
+
+def test_where_only_an_administrator_may_reset(api: Api, env: Env) -> None:
+    recovery = {"recovery_mechanisms": [{"priority": 1, "name": "admin_only"}]}
+    client = build.a_client(env, build.a_pool(env, algorithm="ES256", account_recovery_setting=recovery))
+    said = api.refused("ForgotPassword", ClientId=client.id, Username="alice")
+    assert said == ("NotAuthorized", "Contact administrator to reset password.")
+
+
+def test_an_unknown_name_is_told_only_by_clients_that_may(api: Api, client: Client, discreet: Client) -> None:
+    said = api.refused("ForgotPassword", ClientId=client.id, Username="nobody")
+    assert said == ("UserNotFound", "Username/client id combination not found.")
+    assert api("ForgotPassword", ClientId=discreet.id, Username="x@example.com") == {
+        "CodeDeliveryDetails": {"AttributeName": "email", "DeliveryMedium": "EMAIL", "Destination": "x***@e***"}
+    }
+    given = {"Username": "nobody", "ConfirmationCode": "123456", "Password": NEW}
+    said = api.refused("ConfirmForgotPassword", ClientId=client.id, **given)
+    assert said == ("UserNotFound", "User does not exist.")
+    said = api.refused("ConfirmForgotPassword", ClientId=discreet.id, **given)
+    assert said == ("ExpiredCode", "Invalid code provided, please request a code again.")
+
+
+def test_an_administrator_sets_a_password_for_good(api: Api, pool: Pool, client: Client, alice: User) -> None:
+    given = {"UserPoolId": pool.id, "Username": "alice", "Password": NEW}
+    assert api("AdminSetUserPassword", **given, Permanent=True) == {}
+    assert signs_in(api, client, NEW)
+
+
+def test_or_one_that_must_be_changed(api: Api, pool: Pool, client: Client, alice: User) -> None:
+    api("AdminSetUserPassword", UserPoolId=pool.id, Username="alice", Password=NEW)
+    assert api("AdminGetUser", UserPoolId=pool.id, Username="alice")["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ({"Username": "nobody", "Password": NEW}, ("UserNotFound", "User does not exist.")),
+        (
+            {"Username": "alice", "Password": "short"},
+            ("InvalidPassword", "Password did not conform with policy: Password not long enough"),
+        ),
+    ],
+)
+def test_what_an_administrator_may_not_set(api: Api, pool: Pool, alice: User, given: Any, refusal: Any) -> None:
+    assert api.refused("AdminSetUserPassword", UserPoolId=pool.id, **given) == refusal

@@ -1,0 +1,412 @@
+"""InitiateAuth and RespondToAuthChallenge at the door; the client's side of SRP is pycognito's."""
+
+import base64
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pycognito.aws_srp import AWSSRP
+from sqlalchemy import update
+
+from app.env import Env
+from app.models import Client, Pool, User
+from app.pools import app_clients
+from tests import build
+from tests.api.conftest import Api
+from tests.api.test_caller import payload
+from tests.conftest import Clock
+
+WRONG = ("NotAuthorized", "Incorrect username or password.")
+
+
+@pytest.fixture
+def alice(env: Env, pool: Pool) -> User:
+    return build.a_user(env, pool)
+
+
+@pytest.fixture
+def confidential(env: Env, pool: Pool) -> Client:
+    return build.a_client(env, pool, secret=True)
+
+
+@pytest.fixture
+def discreet(env: Env, pool: Pool) -> Client:
+    return build.a_client(env, pool, prevent_user_existence_errors="ENABLED")
+
+
+def begin(api: Api, client: Client, flow: str, **parameters: str | None) -> dict[str, Any]:
+    return api("InitiateAuth", ClientId=client.id, AuthFlow=flow, AuthParameters=parameters)
+
+
+def refused(api: Api, client: Client, flow: str, **parameters: str | None) -> tuple[str, str]:
+    return api.refused("InitiateAuth", ClientId=client.id, AuthFlow=flow, AuthParameters=parameters)
+
+
+def by_password(api: Api, client: Client, name: str = "alice", password: str = build.PASSWORD) -> dict[str, Any]:
+    return begin(api, client, "USER_PASSWORD_AUTH", USERNAME=name, PASSWORD=password)
+
+
+def set_column(env: Env, user: User, **values: Any) -> None:
+    with env.transaction():
+        env.db.execute(update(User).where(User.sub == user.sub).values(values))
+
+
+def hashed(env: Env, client: Client, name: str) -> str:
+    [secret] = app_clients.secrets_of(env, client)
+    made = hmac.new(secret.encode(), (name + client.id).encode(), hashlib.sha256)
+    return base64.b64encode(made.digest()).decode()
+
+
+# -- USER_PASSWORD_AUTH ----------------------------------------------------------------------------------------
+
+
+def test_a_password_is_answered_with_three_tokens(api: Api, client: Client, alice: User) -> None:
+    said = by_password(api, client, "ALICE@example.com")
+    result = said["AuthenticationResult"]
+    assert said["ChallengeParameters"] == {}
+    assert result.keys() == {"AccessToken", "IdToken", "RefreshToken", "ExpiresIn", "TokenType"}
+    assert (result["ExpiresIn"], result["TokenType"]) == (3600, "Bearer")
+    access, identity = payload(result["AccessToken"]), payload(result["IdToken"])
+    assert access["scope"] == "aws.cognito.signin.user.admin"
+    assert (access["username"], access["sub"]) == ("alice", alice.sub)
+    assert (identity["aud"], identity["email"]) == (client.id, "alice@example.com")
+    assert access["origin_jti"] == identity["origin_jti"]
+
+
+def test_a_wrong_password_and_an_unknown_name(api: Api, client: Client, discreet: Client, alice: User) -> None:
+    for name in ("alice", "nobody"):
+        given = {"USERNAME": name, "PASSWORD": "Wrong-horse-9"}
+        assert refused(api, discreet, "USER_PASSWORD_AUTH", **given) == WRONG
+    given = {"USERNAME": "nobody", "PASSWORD": "Wrong-horse-9"}
+    assert refused(api, client, "USER_PASSWORD_AUTH", **given) == ("UserNotFound", "User does not exist.")
+
+
+@pytest.mark.parametrize(
+    ("values", "refusal"),
+    [
+        ({"status": "UNCONFIRMED"}, ("UserNotConfirmed", "User is not confirmed.")),
+        ({"status": "RESET_REQUIRED"}, ("PasswordResetRequired", "Password reset required for the user")),
+        ({"enabled": False}, ("NotAuthorized", "User is disabled.")),
+    ],
+)
+def test_states_in_which_nobody_signs_in(
+    api: Api, env: Env, client: Client, alice: User, values: Any, refusal: tuple[str, str]
+) -> None:
+    set_column(env, alice, **values)
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD}
+    assert refused(api, client, "USER_PASSWORD_AUTH", **given) == refusal
+    if "status" in values:
+        assert refused(api, client, "USER_PASSWORD_AUTH", **{**given, "PASSWORD": "Wrong-horse-9"}) == WRONG
+
+
+def test_too_many_wrong_passwords_lock(api: Api, client: Client, alice: User) -> None:
+    for _ in range(5):
+        refused(api, client, "USER_PASSWORD_AUTH", USERNAME="alice", PASSWORD="Wrong-horse-9")
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD}
+    assert refused(api, client, "USER_PASSWORD_AUTH", **given) == ("NotAuthorized", "Password attempts exceeded")
+
+
+def test_a_secret_hash_is_asked_for(api: Api, env: Env, confidential: Client, alice: User) -> None:
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD}
+    assert refused(api, confidential, "USER_PASSWORD_AUTH", **given) == (
+        "NotAuthorized",
+        f"Client {confidential.id} is configured with secret but SECRET_HASH was not received",
+    )
+    wrong = hashed(env, confidential, "bob")
+    assert refused(api, confidential, "USER_PASSWORD_AUTH", **given, SECRET_HASH=wrong) == (
+        "NotAuthorized",
+        f"Unable to verify secret hash for client {confidential.id}",
+    )
+    right = hashed(env, confidential, "alice")
+    assert begin(api, confidential, "USER_PASSWORD_AUTH", **given, SECRET_HASH=right)["AuthenticationResult"]
+
+
+# -- what cannot begin -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "sentence"),
+    [
+        ("USER_PASSWORD_AUTH", {}, "Missing required parameter USERNAME"),
+        ("USER_PASSWORD_AUTH", {"USERNAME": ""}, "Missing required parameter USERNAME"),
+        ("USER_PASSWORD_AUTH", {"USERNAME": None}, "Missing required parameter USERNAME"),
+        ("USER_PASSWORD_AUTH", {"USERNAME": "alice"}, "Missing required parameter PASSWORD"),
+        ("USER_SRP_AUTH", {"USERNAME": "alice"}, "Missing required parameter SRP_A"),
+        ("USER_SRP_AUTH", {"USERNAME": "alice", "SRP_A": "0"}, "SRP_A is not a valid public value"),
+        ("USER_SRP_AUTH", {"USERNAME": "alice", "SRP_A": "xyz"}, "SRP_A is not a valid public value"),
+        ("REFRESH_TOKEN_AUTH", {}, "Missing required parameter REFRESH_TOKEN"),
+        ("REFRESH_TOKEN", {"REFRESH_TOKEN": ""}, "Missing required parameter REFRESH_TOKEN"),
+        ("ADMIN_NO_SRP_AUTH", {"USERNAME": "alice"}, "Initiate Auth method not supported."),
+        ("ADMIN_USER_PASSWORD_AUTH", {"USERNAME": "alice"}, "Initiate Auth method not supported."),
+        ("CUSTOM_AUTH", {"USERNAME": "alice"}, "Auth flow not enabled for this client"),
+        ("USER_AUTH", {"USERNAME": "alice"}, "Auth flow not enabled for this client"),
+    ],
+)
+def test_what_cannot_begin(
+    api: Api, client: Client, alice: User, flow: str, parameters: dict[str, str | None], sentence: str
+) -> None:
+    assert refused(api, client, flow, **parameters) == ("InvalidParameter", sentence)
+
+
+def test_flows_that_the_client_does_not_have(api: Api, env: Env, pool: Pool) -> None:
+    client = build.a_client(env, pool, explicit_auth_flows=["ALLOW_CUSTOM_AUTH", "ALLOW_USER_AUTH"])
+    for flow, sentence in {
+        "USER_PASSWORD_AUTH": "USER_PASSWORD_AUTH flow not enabled for this client",
+        "USER_SRP_AUTH": "USER_SRP_AUTH is not enabled for the client.",
+        "REFRESH_TOKEN_AUTH": "Auth flow not enabled for this client",
+        "CUSTOM_AUTH": "Custom auth lambda trigger is not configured for the user pool.",
+        "USER_AUTH": "USER_AUTH is not available in this version of Cognate.",
+    }.items():
+        assert refused(api, client, flow, USERNAME="u", PASSWORD="p", REFRESH_TOKEN="t", SRP_A="2") == (
+            "InvalidParameter",
+            sentence,
+        )
+
+
+# -- USER_SRP_AUTH ---------------------------------------------------------------------------------------------
+
+
+class Device:
+    """An SDK: pycognito's arithmetic, our door."""
+
+    def __init__(self, api: Api, client: Client, name: str, password: str, secret: str | None = None) -> None:
+        self.api, self.client = api, client
+        self.srp = AWSSRP(
+            username=name,
+            password=password,
+            pool_id=client.pool_id,
+            client_id=client.id,
+            client=object(),
+            client_secret=secret,
+        )
+
+    def ask(self) -> dict[str, Any]:
+        return begin(self.api, self.client, "USER_SRP_AUTH", **self.srp.get_auth_params())
+
+    def responses(self, asked: dict[str, Any]) -> dict[str, str]:
+        found: dict[str, str] = self.srp.process_challenge(asked["ChallengeParameters"], self.srp.get_auth_params())
+        return found
+
+    def answer(self, responses: dict[str, str]) -> dict[str, Any]:
+        return self.api(
+            "RespondToAuthChallenge",
+            ClientId=self.client.id,
+            ChallengeName="PASSWORD_VERIFIER",
+            ChallengeResponses=responses,
+        )
+
+    def refused(self, responses: dict[str, str]) -> tuple[str, str]:
+        return self.api.refused(
+            "RespondToAuthChallenge",
+            ClientId=self.client.id,
+            ChallengeName="PASSWORD_VERIFIER",
+            ChallengeResponses=responses,
+        )
+
+
+@pytest.fixture
+def today(clock: Clock) -> Clock:
+    """pycognito asks the machine what time it is."""
+    clock.moment = datetime.now(UTC)
+    return clock
+
+
+def test_srp_needs_no_session(api: Api, client: Client, alice: User, today: Clock) -> None:
+    device = Device(api, client, "alice@example.com", build.PASSWORD)
+    asked = device.ask()
+    assert asked["ChallengeName"] == "PASSWORD_VERIFIER"
+    assert "Session" not in asked
+    parameters = asked["ChallengeParameters"]
+    assert parameters.keys() == {"SALT", "SECRET_BLOCK", "SRP_B", "USERNAME", "USER_ID_FOR_SRP"}
+    assert (parameters["USERNAME"], parameters["USER_ID_FOR_SRP"]) == ("alice", "alice")
+    assert device.answer(device.responses(asked))["AuthenticationResult"]["RefreshToken"]
+
+
+def test_an_overheard_answer_is_worth_nothing(api: Api, client: Client, alice: User, today: Clock) -> None:
+    device = Device(api, client, "alice", build.PASSWORD)
+    responses = device.responses(device.ask())
+    device.answer(responses)
+    assert device.refused(responses) == (
+        "NotAuthorized",
+        "Invalid session for the user, session can only be used once.",
+    )
+
+
+def test_a_wrong_password_by_srp(api: Api, discreet: Client, alice: User, today: Clock) -> None:
+    for name in ("alice", "nobody"):
+        device = Device(api, discreet, name, "Wrong-horse-9")
+        assert device.refused(device.responses(device.ask())) == WRONG
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"USERNAME": ""}, ("InvalidParameter", "Missing required parameter USERNAME")),
+        ({"TIMESTAMP": ""}, ("InvalidParameter", "Missing required parameter TIMESTAMP")),
+        ({"TIMESTAMP": "Sun Mar 1 12:00:00 UTC 2020"}, WRONG),
+        ({"TIMESTAMP": "now"}, WRONG),
+        ({"PASSWORD_CLAIM_SECRET_BLOCK": "AAAA"}, ("NotAuthorized", "Invalid session for the user.")),
+        ({"PASSWORD_CLAIM_SECRET_BLOCK": "é"}, ("NotAuthorized", "Invalid session for the user.")),
+        ({"PASSWORD_CLAIM_SIGNATURE": "AAAA"}, WRONG),
+        ({"PASSWORD_CLAIM_SIGNATURE": "é"}, WRONG),
+    ],
+)
+def test_an_answer_that_was_changed(
+    api: Api, client: Client, alice: User, today: Clock, change: dict[str, str], refusal: tuple[str, str]
+) -> None:
+    device = Device(api, client, "alice", build.PASSWORD)
+    assert device.refused({**device.responses(device.ask()), **change}) == refusal
+
+
+def test_an_answer_for_another_client(api: Api, client: Client, discreet: Client, alice: User, today: Clock) -> None:
+    device = Device(api, client, "alice", build.PASSWORD)
+    responses = device.responses(device.ask())
+    device.client = discreet
+    assert device.refused(responses) == ("NotAuthorized", "Invalid session for the user.")
+
+
+def test_the_hash_of_an_answer_may_be_over_any_name_of_the_user(
+    api: Api, env: Env, confidential: Client, alice: User, today: Clock
+) -> None:
+    [secret] = app_clients.secrets_of(env, confidential)
+    for name in ("alice", "alice@example.com", alice.sub):
+        device = Device(api, confidential, "alice@example.com", build.PASSWORD, secret)
+        responses = device.responses(device.ask())
+        assert device.answer({**responses, "SECRET_HASH": hashed(env, confidential, name)})["AuthenticationResult"]
+    device = Device(api, confidential, "alice", build.PASSWORD, secret)
+    responses = device.responses(device.ask())
+    assert device.refused({**responses, "SECRET_HASH": hashed(env, confidential, "bob")}) == (
+        "NotAuthorized",
+        f"Unable to verify secret hash for client {confidential.id}",
+    )
+    del responses["SECRET_HASH"]
+    assert device.refused(responses)[0] == "NotAuthorized"
+
+
+def test_a_sign_in_by_srp_asks_the_database_little(
+    api: Api, client: Client, alice: User, today: Clock, statements: Any
+) -> None:
+    device = Device(api, client, "alice", build.PASSWORD)
+    device.answer(device.responses(device.ask()))
+    statements()
+    device.answer(device.responses(device.ask()))
+    asked = statements()
+    assert len(asked) <= 8, "\n".join(asked)
+
+
+# -- NEW_PASSWORD_REQUIRED -------------------------------------------------------------------------------------
+
+
+def respond(api: Api, client: Client, session: str | None, **responses: str) -> Any:
+    return api.answer(
+        "RespondToAuthChallenge",
+        ClientId=client.id,
+        ChallengeName="NEW_PASSWORD_REQUIRED",
+        Session=session,
+        ChallengeResponses={"USERNAME": "alice", **responses},
+    )
+
+
+def told(answer: Any) -> tuple[str, str]:
+    said = answer.get_json(force=True)
+    return said["__type"].removesuffix("Exception"), said["message"]
+
+
+@pytest.fixture
+def session(api: Api, pool: Pool, client: Client, alice: User) -> str:
+    """A sign-in with a temporary password, which waits for a new one."""
+    api("AdminSetUserPassword", UserPoolId=pool.id, Username="alice", Password=build.PASSWORD)
+    asked = by_password(api, client)
+    assert asked["ChallengeName"] == "NEW_PASSWORD_REQUIRED"
+    assert asked["ChallengeParameters"] == {
+        "USER_ID_FOR_SRP": "alice",
+        "requiredAttributes": "[]",
+        "userAttributes": '{"email":"alice@example.com","email_verified":"true"}',
+    }
+    found: str = asked["Session"]
+    return found
+
+
+def test_a_temporary_password_is_replaced(api: Api, pool: Pool, client: Client, session: str) -> None:
+    weak = respond(api, client, session, NEW_PASSWORD="short")
+    assert told(weak) == ("InvalidPassword", "Password did not conform with policy: Password not long enough")
+    done = respond(api, client, session, NEW_PASSWORD="Another-horse-8", PASSWORD_CLAIM_SIGNATURE="left over")
+    assert done.get_json(force=True)["AuthenticationResult"]["AccessToken"]
+    assert api("AdminGetUser", UserPoolId=pool.id, Username="alice")["UserStatus"] == "CONFIRMED"
+    again = respond(api, client, session, NEW_PASSWORD="Another-horse-8")
+    assert told(again)[0] == "NotAuthorized"
+
+
+def test_a_session_is_of_one_client_and_one_challenge(api: Api, client: Client, discreet: Client, session: str) -> None:
+    other = respond(api, discreet, session, NEW_PASSWORD="Another-horse-8")
+    assert told(other) == ("NotAuthorized", "Invalid session for the user.")
+    invented = respond(api, client, "x" * 43, NEW_PASSWORD="Another-horse-8")
+    assert told(invented) == ("NotAuthorized", "Invalid session for the user.")
+    missing = respond(api, client, None, NEW_PASSWORD="Another-horse-8")
+    assert told(missing) == ("InvalidParameter", "Missing required parameter Session")
+
+
+def test_a_session_ends(api: Api, client: Client, session: str, clock: Clock) -> None:
+    clock.forward(minutes=3)
+    late = respond(api, client, session, NEW_PASSWORD="Another-horse-8")
+    assert told(late) == ("NotAuthorized", "Invalid session for the user, session is expired.")
+
+
+def test_a_challenge_that_is_not_built_is_refused(api: Api, client: Client) -> None:
+    said = api.refused(
+        "RespondToAuthChallenge",
+        ClientId=client.id,
+        ChallengeName="SMS_MFA",
+        Session="x" * 43,
+        ChallengeResponses={"USERNAME": "alice", "SMS_MFA_CODE": "123456"},
+    )
+    assert said == ("InvalidParameter", "The challenge SMS_MFA is not available in this version of Cognate.")
+
+
+# -- REFRESH_TOKEN_AUTH ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flow", ["REFRESH_TOKEN_AUTH", "REFRESH_TOKEN"])
+def test_a_refresh_token_is_answered_with_two_tokens_of_the_same_sign_in(
+    api: Api, client: Client, alice: User, clock: Clock, flow: str
+) -> None:
+    first = by_password(api, client)["AuthenticationResult"]
+    clock.forward(hours=2)
+    said = begin(api, client, flow, REFRESH_TOKEN=first["RefreshToken"])
+    result = said["AuthenticationResult"]
+    assert said["ChallengeParameters"] == {}
+    assert result.keys() == {"AccessToken", "IdToken", "ExpiresIn", "TokenType"}
+    old, new = payload(first["AccessToken"]), payload(result["AccessToken"])
+    assert new["iat"] == old["iat"] + 7200
+    for claim in ("sub", "origin_jti", "auth_time", "event_id"):
+        assert new[claim] == old[claim]
+
+
+def test_refresh_tokens_that_are_refused(
+    api: Api, env: Env, client: Client, discreet: Client, alice: User, clock: Clock
+) -> None:
+    token = by_password(api, client)["AuthenticationResult"]["RefreshToken"]
+    assert refused(api, client, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN="x") == ("NotAuthorized", "Invalid Refresh Token")
+    assert refused(api, discreet, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token)[1] == "Invalid Refresh Token"
+    set_column(env, alice, enabled=False)
+    assert refused(api, client, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token)[1] == "User is disabled."
+    set_column(env, alice, enabled=True)
+    clock.forward(days=30)
+    assert refused(api, client, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token)[1] == "Refresh Token has expired"
+
+
+def test_the_hash_of_a_refresh_may_be_over_any_name_of_the_user(
+    api: Api, env: Env, confidential: Client, alice: User
+) -> None:
+    secret_hash = hashed(env, confidential, "alice")
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD, "SECRET_HASH": secret_hash}
+    token = begin(api, confidential, "USER_PASSWORD_AUTH", **given)["AuthenticationResult"]["RefreshToken"]
+    for name in ("alice", alice.sub, "alice@example.com"):
+        given = {"REFRESH_TOKEN": token, "SECRET_HASH": hashed(env, confidential, name)}
+        assert begin(api, confidential, "REFRESH_TOKEN_AUTH", **given)["AuthenticationResult"]
+    for wrong in (None, hashed(env, confidential, "bob")):
+        assert refused(api, confidential, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token, SECRET_HASH=wrong)[0] == (
+            "NotAuthorized"
+        )

@@ -1,0 +1,304 @@
+"""Input against the model: Cognito's sentences, word for word; and what is hostile."""
+
+import json
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from app import errors
+from app.api import registry, shapes
+from app.api.errors import Serialization
+
+USER_POOL_ID = r"Member must satisfy regular expression pattern: [\w-]+_[0-9a-zA-Z]+"
+
+
+def checked(operation: str, given: Any) -> dict[str, Any]:
+    return shapes.check(registry.structure(registry.MODEL["operations"][operation]["input"]["shape"]), given)
+
+
+def refused(operation: str, given: Any) -> str:
+    with pytest.raises(errors.InvalidParameter) as refusal:
+        checked(operation, given)
+    return refusal.value.message
+
+
+def broken(operation: str, given: Any) -> str:
+    with pytest.raises(Serialization) as refusal:
+        checked(operation, given)
+    return refusal.value.message
+
+
+POOL = {"UserPoolId": "us-east-1_abc"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "given", "sentence"),
+    [
+        pytest.param(
+            "DescribeUserPool",
+            {"UserPoolId": "abc"},
+            "1 validation error detected: Value 'abc' at 'userPoolId' failed to satisfy constraint: " + USER_POOL_ID,
+            id="a pattern",
+        ),
+        pytest.param(
+            "VerifySoftwareToken",
+            {"UserCode": "Aaaa"},
+            "2 validation errors detected: Value at 'userCode' failed to satisfy constraint: Member must satisfy "
+            "regular expression pattern: [0-9]+; Value at 'userCode' failed to satisfy constraint: Member must have "
+            "length greater than or equal to 6",
+            id="two constraints of one member, which is secret",
+        ),
+        pytest.param(
+            "DescribeUserPool",
+            {},
+            "1 validation error detected: Value null at 'userPoolId' failed to satisfy constraint: "
+            "Member must not be null",
+            id="a required member that is missing",
+        ),
+        pytest.param(
+            "DescribeUserPool",
+            {"UserPoolId": None},
+            "1 validation error detected: Value null at 'userPoolId' failed to satisfy constraint: "
+            "Member must not be null",
+            id="a required member that is null",
+        ),
+        pytest.param(
+            "DescribeUserPool",
+            {"UserPoolId": "x" * 54 + "_a"},
+            f"1 validation error detected: Value '{'x' * 54}_a' at 'userPoolId' failed to satisfy constraint: "
+            "Member must have length less than or equal to 55",
+            id="too long",
+        ),
+        pytest.param(
+            "ListUsers",
+            {**POOL, "Limit": 61},
+            "1 validation error detected: Value '61' at 'limit' failed to satisfy constraint: "
+            "Member must have value less than or equal to 60",
+            id="too great",
+        ),
+        pytest.param(
+            "ListUserPools",
+            {"MaxResults": 0},
+            "1 validation error detected: Value '0' at 'maxResults' failed to satisfy constraint: "
+            "Member must have value greater than or equal to 1",
+            id="too small",
+        ),
+        pytest.param(
+            "CreateUserPool",
+            {"PoolName": "p", "MfaConfiguration": "MAYBE"},
+            "1 validation error detected: Value 'MAYBE' at 'mfaConfiguration' failed to satisfy constraint: "
+            "Member must satisfy enum value set: [OFF, ON, OPTIONAL]",
+            id="not in the set",
+        ),
+        pytest.param(
+            "CreateUserPool",
+            {"PoolName": "p", "AliasAttributes": ["email", "nickname"]},
+            "1 validation error detected: Value '[email, nickname]' at 'aliasAttributes' failed to satisfy constraint: "
+            "Member must satisfy constraint: [Member must satisfy enum value set: "
+            "[phone_number, email, preferred_username]]",
+            id="a list of words",
+        ),
+        pytest.param(
+            "SignUp",
+            {"ClientId": "c", "Username": "u", "UserAttributes": [{"Name": "n" * 33, "Value": "s3cret" * 400}]},
+            f"2 validation errors detected: Value '{'n' * 33}' at 'userAttributes.1.member.name' failed to satisfy "
+            "constraint: Member must have length less than or equal to 32; Value at 'userAttributes.1.member.value' "
+            "failed to satisfy constraint: Member must have length less than or equal to 2048",
+            id="inside a list, and a secret value is not repeated",
+        ),
+        pytest.param(
+            "SignUp",
+            {"ClientId": "c", "Username": "u", "UserAttributes": [{"Name": "name"}, {"Value": "x"}]},
+            "1 validation error detected: Value null at 'userAttributes.2.member.name' failed to satisfy constraint: "
+            "Member must not be null",
+            id="the second of a list",
+        ),
+        pytest.param(
+            "CreateUserPool",
+            {"PoolName": "p", "Policies": {"PasswordPolicy": {"MinimumLength": 5}}},
+            "1 validation error detected: Value '5' at 'policies.passwordPolicy.minimumLength' failed to satisfy "
+            "constraint: Member must have value greater than or equal to 6",
+            id="two levels down",
+        ),
+        pytest.param(
+            "CreateUserPool",
+            {"PoolName": "p", "UserPoolTags": {"": "x"}},
+            "1 validation error detected: Value at 'userPoolTags' failed to satisfy constraint: Map keys must satisfy "
+            "constraint: [Member must have length less than or equal to 128, Member must have length greater than or "
+            "equal to 1]",
+            id="the key of a map",
+        ),
+        pytest.param(
+            "CreateUserPool",
+            {"PoolName": "p", "UserPoolTags": {"k": "x" * 257}},
+            "1 validation error detected: Value at 'userPoolTags' failed to satisfy constraint: Map value must satisfy "
+            "constraint: [Member must have length less than or equal to 256]",
+            id="the value of a map",
+        ),
+        pytest.param(
+            "CreateUserPool",
+            {"PoolName": "p", "AcrConfiguration": {"Level1": {}}},
+            "1 validation error detected: Value null at 'acrConfiguration.Level1.member.acrValue' failed to satisfy "
+            "constraint: Member must not be null",
+            id="a structure in a map",
+        ),
+        pytest.param(
+            "CreateUserPool",
+            {"PoolName": "p", "Schema": []},
+            "1 validation error detected: Value at 'schema' failed to satisfy constraint: "
+            "Member must have length greater than or equal to 1",
+            id="an empty list",
+        ),
+        pytest.param(
+            "SignUp",
+            {"ClientId": "c", "Username": "u", "Password": " spaces around "},
+            "1 validation error detected: Value at 'password' failed to satisfy constraint: "
+            r"Member must satisfy regular expression pattern: ^[\S]+.*[\S]+$",
+            id="a password, by the live service's pattern",
+        ),
+        pytest.param(
+            "SignUp",
+            {"ClientId": "c", "Username": "u", "UserAttributes": [{"Name": "name", "Value": "a\0b"}]},
+            "1 validation error detected: Value at 'userAttributes.1.member.value' failed to satisfy constraint: "
+            "Member must not contain the character U+0000",
+            id="what PostgreSQL cannot store",
+        ),
+    ],
+)
+def test_a_constraint_is_named_in_cognitos_words(operation: str, given: Any, sentence: str) -> None:
+    assert refused(operation, given) == sentence
+
+
+@pytest.mark.parametrize(
+    ("operation", "given", "sentence"),
+    [
+        ("DescribeUserPool", {"UserPoolId": 5}, "class java.lang.Integer can not be converted to an String"),
+        ("DescribeUserPool", {"UserPoolId": True}, "class java.lang.Boolean can not be converted to an String"),
+        ("DescribeUserPool", {"UserPoolId": {}}, "Start of structure or map found where not expected."),
+        ("DescribeUserPool", {"UserPoolId": []}, "Start of structure or map found where not expected."),
+        ("DescribeUserPool", [], "Unexpected field type"),
+        ("DescribeUserPool", "us-east-1_abc", "Unexpected field type"),
+        ("DescribeUserPool", None, "Unexpected field type"),
+        ("ListUserPools", {"MaxResults": "5"}, "class java.lang.String can not be converted to an Integer"),
+        ("ListUserPools", {"MaxResults": 5.5}, "class java.lang.Double can not be converted to an Integer"),
+        ("ListUserPools", {"MaxResults": True}, "class java.lang.Boolean can not be converted to an Integer"),
+        ("ListUserPools", {"MaxResults": 2**31}, "class java.lang.Integer can not be converted to an Integer"),
+        ("ListUserPools", {"MaxResults": -(10**30)}, "class java.lang.Integer can not be converted to an Integer"),
+        ("SignUp", {"UserAttributes": {}}, "Unexpected field type"),
+        ("SignUp", {"UserAttributes": ["x"]}, "Unexpected field type"),
+        ("SignUp", {"ClientMetadata": []}, "Unexpected field type"),
+        ("SignUp", {"ClientMetadata": {"k": 1}}, "class java.lang.Integer can not be converted to an String"),
+        (
+            "CreateUserPoolClient",
+            {"GenerateSecret": "true"},
+            "class java.lang.String can not be converted to an Boolean",
+        ),
+        ("SetUICustomization", {"ImageFile": "!"}, "The value is not base64."),
+    ],
+)
+def test_a_wrong_json_type_is_a_serialization_error(operation: str, given: Any, sentence: str) -> None:
+    assert broken(operation, given) == sentence
+
+
+def test_unknown_members_and_nulls_are_gone() -> None:
+    given = {
+        "ClientId": "c",
+        "Username": "u",
+        "Password": None,
+        "Colour": {"deep": [1]},
+        "ClientMetadata": {"a": "b", "c": None},
+        "UserAttributes": [None, {"Name": "name", "Value": None, "Colour": "red"}],
+    }
+    assert checked("SignUp", given) == {
+        "ClientId": "c",
+        "Username": "u",
+        "ClientMetadata": {"a": "b"},
+        "UserAttributes": [{"Name": "name"}],
+    }
+
+
+def test_what_is_inside_a_secret_is_secret() -> None:
+    said = refused(
+        "InitiateAuth", {"ClientId": "c", "AuthFlow": "USER_AUTH", "AuthParameters": {"PASSWORD": "x" * 131073}}
+    )
+    assert "xxx" not in said
+    assert "authParameters" in said
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "zoë-☃-٣", True),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "e\u0301", True),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "two words", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "two\u00a0words", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "zero\u200bwidth", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "private\ue000use", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+", "line\n", False),
+        (r"[\p{L}\p{M}\p{S}\p{N}\p{P}\p{Z}]+", "two\u00a0words", True),
+        (r"[^_\p{Z}][\p{L}\p{M}\p{S}\p{N}\p{P}][^_\p{Z}]+", "Google", True),
+        (r"[^_\p{Z}][\p{L}\p{M}\p{S}\p{N}\p{P}][^_\p{Z}]+", "_oogle", False),
+        (r"[\w-]+_[0-9a-zA-Z]+", "us-east-1_abc", True),
+        (r"[\w-]+_[0-9a-zA-Z]+", "us-éast-1_abc", False),
+        (r"[\w-]+_[0-9a-zA-Z]+", "us-east-1_abc\n", False),
+        (r"[\w-]+_[0-9a-zA-Z]+", "us-east-1_\u0663", False),
+        (r"^[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?$", "auth", True),
+        (r"^[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?$", "auth\n", False),
+        (r"[\p{L}\s*]*\{####\}[\p{L}\s*]*", "code {####} é", False),
+        (r"[\p{L}\p{P}\s*]*\{####\}[\p{L}\p{P}\s*]*", "code {####} é", True),
+        (r"[\p{L}\p{P}\s*]*\{####\}[\p{L}\p{P}\s*]*", "no code", False),
+    ],
+)
+def test_patterns_mean_what_they_mean_in_java(pattern: str, text: str, matches: bool) -> None:
+    assert shapes.matcher(pattern)(text) is matches
+
+
+def test_every_shape_of_every_operation_compiles() -> None:
+    for name, shape in registry.MODEL["shapes"].items():
+        if shape["type"] == "structure":
+            assert registry.structure(name)
+
+
+def test_every_pattern_takes_the_values_of_a_tame_request() -> None:
+    """A pattern that was translated wrongly would refuse what everybody sends."""
+    assert checked(
+        "CreateUserPool",
+        {
+            "PoolName": "My pool, 1",
+            "EmailVerificationMessage": "Dein Schlüssel: {####} – viel Spaß!\n",
+            "VerificationMessageTemplate": {"EmailMessageByLink": "Hier: {##klick##}.", "EmailSubject": "Grüße"},
+            "SmsConfiguration": {"SnsCallerArn": "arn:aws:iam::123456789012:role/service-role/sms"},
+        },
+    )
+
+
+@pytest.mark.parametrize("text", ["{####}" * 3333 + "\x01", "{##" * 6666 + "\x01", "x" * 19999 + "\x01"])
+@pytest.mark.parametrize("member", ["EmailMessage", "EmailMessageByLink"])
+def test_a_pattern_does_not_hang_the_server(member: str, text: str) -> None:
+    began = time.process_time()
+    refused("CreateUserPool", {"PoolName": "p", "VerificationMessageTemplate": {member: text}})
+    assert time.process_time() - began < 0.5
+
+
+def test_deep_json_does_not_exhaust_the_stack() -> None:
+    deep = b'{"ClientMetadata":' * 900 + b"{}" + b"}" * 900
+    with pytest.raises(Serialization):
+        checked("SignUp", orjson.loads(deep))
+    with pytest.raises(orjson.JSONDecodeError):
+        orjson.loads(b"[" * 100_000 + b"]" * 100_000)
+
+
+def test_the_model_is_read_as_botocore_reads_it() -> None:
+    """registry.py opens the file itself; what botocore's loader adds to it would go unnoticed."""
+    from botocore.loaders import Loader
+
+    theirs = json.loads(json.dumps(Loader().load_service_model("cognito-idp", "service-2")))
+    for kind in ("operations", "shapes"):
+        for name, described in theirs[kind].items():
+            described.pop("documentation", None)
+            for member in described.get("members", {}).values():
+                member.pop("documentation", None)
+            assert registry.MODEL[kind][name] == described
+        assert registry.MODEL[kind].keys() == theirs[kind].keys()

@@ -1,0 +1,130 @@
+"""The server of a journey: `cognate demo` in another process, on SQLite and on PostgreSQL, with real hashes.
+
+One per engine and test process; journeys make users of their own and share it.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests import postgres
+
+STARTS_WITHIN = 60
+"""Seconds; it takes about one, on a machine that has nothing else to do."""
+
+
+@dataclass
+class RunningServer:
+    """A server and what its demo made."""
+
+    directory: Path
+    environ: dict[str, str]
+    port: int
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def base_url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def demo(self) -> dict[str, Any]:
+        """The content of demo.json."""
+        return json.loads((self.directory / "demo.json").read_text())
+
+    @property
+    def region(self) -> str:
+        return self.demo["region"]
+
+    def messages(self, to: str) -> list[dict[str, Any]]:
+        """What the outbox has for an address, newest first."""
+        answer = requests.get(f"{self.base_url}/dev/outbox.json", params={"to": to}, timeout=10)
+        answer.raise_for_status()
+        return answer.json()
+
+    def start(self) -> None:
+        """Start, and wait until it is ready. What it prints is in server.log in its directory."""
+        command = [sys.executable, "-c", "from app.cli import main; main()", "demo"]
+        with (self.directory / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log, start_new_session=True)
+        end = time.monotonic() + STARTS_WITHIN
+        while True:
+            try:
+                if requests.get(f"{self.base_url}/readyz", timeout=5).status_code == 200:
+                    return
+            except requests.ConnectionError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.kill()
+                pytest.fail(f"the server did not start:\n{(self.directory / 'server.log').read_text()[-4000:]}")
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """As Ctrl-C does it: the whole process group is interrupted. Returns the exit status."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """As a power cut does it."""
+        assert self.process
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def prepared(directory: Path, database_url: str | None) -> RunningServer:
+    """A server that has not been started; `database_url` None for the SQLite file that it makes itself."""
+    port = free_port()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COGNATE_")}
+    environ |= {"COGNATE_MODE": "development", "COGNATE_DATA_DIR": str(directory), "COGNATE_PORT": str(port)}
+    if database_url:
+        environ["COGNATE_DATABASE_URL"] = database_url
+    return RunningServer(directory, environ, port)
+
+
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that runs for all journeys."""
+    directory = tmp_path_factory.mktemp("server")
+    url = None
+    if request.param == "postgresql":
+        server: postgres.Server = request.getfixturevalue("postgres_server")
+        url = server.create("journeys")
+    running = prepared(directory, url)
+    running.start()
+    yield running
+    assert running.stop() == 0
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningServer]:
+    """A server of one test's own, for tests that kill it."""
+    url = None
+    if request.param == "postgresql":
+        server: postgres.Server = request.getfixturevalue("postgres_server")
+        url = server.create(f"own{free_port()}")
+    running = prepared(tmp_path, url)
+    running.start()
+    yield running
+    running.kill()
