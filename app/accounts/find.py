@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import ColumnElement, Select, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, String, bindparam, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app import errors
@@ -29,29 +30,27 @@ def by_name(env: Env, pool: Pool, name: str) -> Found | None:
     """
     if "\0" in name:
         return None  # nobody is called so, and PostgreSQL refuses to be asked
-    query = (
-        select(User, Password)
-        .outerjoin(Password, Password.user_sub == User.sub)
-        .where(User.sub == _candidates(pool, name).limit(1).scalar_subquery())
-    )
+    attributes = tuple(attribute for attribute in pool.sign_in_attributes if _could_be(attribute, name))
+    query = _query(_UUID.fullmatch(name) is not None, attributes)
     with env.reading() as session:
-        found = session.execute(query).one_or_none()
+        meant = {"pool": pool.id, "name": name, "key": name_key(pool, name)}
+        found = session.execute(query, meant).one_or_none()
     return Found(found[0], found[1]) if found else None
 
 
-def _candidates(pool: Pool, name: str) -> Select[str]:
-    """One branch per way to be meant, so that each uses its own index."""
-    key = name_key(pool, name)
-    branches = [_branch(0, User.sub, User.pool_id == pool.id, User.username_key == key)]
-    if _UUID.fullmatch(name):
-        branches.append(_branch(1, User.sub, User.pool_id == pool.id, User.sub == name))
-    for attribute in pool.sign_in_attributes:
-        if _could_be(attribute, name):
-            branches.append(
-                _branch(2, Alias.user_sub, Alias.pool_id == pool.id, Alias.attribute == attribute, Alias.value == key)
-            )
+@cache
+def _query(as_sub: bool, attributes: tuple[str, ...]) -> Select[User, Password]:
+    """One branch per way to be meant, so that each uses its own index. Built once for each shape of name."""
+    key = bindparam("key", type_=String)
+    branches = [_branch(0, User.sub, User.pool_id == bindparam("pool"), User.username_key == key)]
+    if as_sub:
+        branches.append(_branch(1, User.sub, User.pool_id == bindparam("pool"), User.sub == bindparam("name")))
+    for attribute in attributes:
+        where = (Alias.pool_id == bindparam("pool"), Alias.attribute == attribute, Alias.value == key)
+        branches.append(_branch(2, Alias.user_sub, *where))
     candidates = union_all(*branches).subquery()
-    return select(candidates.c.sub).order_by(candidates.c.rank)
+    first = select(candidates.c.sub).order_by(candidates.c.rank).limit(1).scalar_subquery()
+    return select(User, Password).outerjoin(Password, Password.user_sub == User.sub).where(User.sub == first)
 
 
 def _branch(rank: int, sub: InstrumentedAttribute[str], *where: ColumnElement[bool]) -> Select[str, int]:

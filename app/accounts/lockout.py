@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, delete, insert, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import errors
@@ -20,6 +20,10 @@ FREE = 5
 LONGEST = timedelta(minutes=15)
 """Of a lock, and of the quiet after which failures are forgotten."""
 
+_COUNTER = select(Throttle.count.label("failures"), Throttle.locked_until, Throttle.expires_at).where(
+    Throttle.key == bindparam("key")
+)
+
 
 def key_of(env: Env, pool: Pool, what: str) -> str:
     """The counter of a user (`what` is his sub) or of a name that means nobody."""
@@ -29,13 +33,13 @@ def key_of(env: Env, pool: Pool, what: str) -> str:
 def check(env: Env, key: str) -> int:
     """Refuse while locked; otherwise the number of failures counted. One statement. Raises errors.LockedOut."""
     with env.reading() as session:
-        row = session.get(Throttle, key)
+        row = session.execute(_COUNTER, {"key": key}).one_or_none()
     now = env.now()
     if row is None or now >= row.expires_at:
         return 0
     if row.locked_until is not None and now < row.locked_until:
         raise errors.LockedOut
-    return row.count
+    return int(row.failures)
 
 
 def failed(env: Env, key: str) -> None:

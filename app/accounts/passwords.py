@@ -75,6 +75,11 @@ def confirm_forgot(env: Env, client: Client, *, username: str, code: str, passwo
             setattr(user, f"{taken.attribute}_verified", True)
         user.status = "CONFIRMED"
         replace(env, pool, user, prepared)
+        try:
+            writing.claim_aliases(env, pool, user)
+        except errors.AliasExists as taken:
+            # Somebody else has proven the address since. The password is new all the same; the address stays his.
+            setattr(user, f"{taken.field}_verified", False)
 
 
 def set_by_administrator(env: Env, pool: Pool, *, username: str, password: str, permanent: bool) -> None:
@@ -103,4 +108,3 @@ def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *,
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
     lockout.succeeded(env, lockout.key_of(env, pool, user.sub))
     user.modified_at = now
-    writing.claim_aliases(env, pool, user)

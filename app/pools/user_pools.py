@@ -33,10 +33,11 @@ def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str =
         created_at=now,
         modified_at=now,
     )
+    pair = keys.pair(env, pool, active_at=now)
     with env.transaction():
         with raising(env.db, pk_pool=errors.ConcurrentModification()):
             env.db.add(pool)
-        keys.create(env, pool)
+        env.db.add_all(pair)
         env.configuration_changed()
     return pool
 

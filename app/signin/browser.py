@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
+from app.db import table
 from app.env import Env
 from app.models import BrowserSession, Pool, User
 from app.signin import flow
 from app.signin.state import Granted
 
 LIFETIME = timedelta(hours=1)
+
+_OPEN = insert(table(BrowserSession))
+_RECOGNISE = (
+    select(BrowserSession, User)
+    .join(User, User.sub == BrowserSession.user_sub)
+    .where(BrowserSession.digest == bindparam("digest"), BrowserSession.pool_id == bindparam("pool"))
+)
 
 
 @dataclass(frozen=True)
@@ -34,16 +42,15 @@ def open_session(env: Env, granted: Granted, *, replacing: str | None = None) ->
         user = flow.settle(env, granted)
         if replacing:
             env.db.execute(delete(BrowserSession).where(BrowserSession.digest == _digest(env, replacing)))
-        env.db.execute(
-            insert(BrowserSession).values(
-                digest=_digest(env, token),
-                pool_id=user.pool_id,
-                user_sub=user.sub,
-                auth_time=granted.auth_time,
-                created_at=now,
-                expires_at=now + LIFETIME,
-            )
-        )
+        row = {
+            "digest": _digest(env, token),
+            "pool_id": user.pool_id,
+            "user_sub": user.sub,
+            "auth_time": granted.auth_time,
+            "created_at": now,
+            "expires_at": now + LIFETIME,
+        }
+        env.db.execute(_OPEN, row)
     return token
 
 
@@ -51,13 +58,8 @@ def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:
     """Who has this cookie, if his session lives and he is enabled. One statement; none without a cookie."""
     if not token:
         return None
-    query = (
-        select(BrowserSession, User)
-        .join(User, User.sub == BrowserSession.user_sub)
-        .where(BrowserSession.digest == _digest(env, token), BrowserSession.pool_id == pool.id)
-    )
     with env.reading() as session:
-        found = session.execute(query).one_or_none()
+        found = session.execute(_RECOGNISE, {"digest": _digest(env, token), "pool": pool.id}).one_or_none()
     if found is None:
         return None
     browser, user = found

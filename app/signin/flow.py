@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from app import errors
 from app.accounts import find, lockout
@@ -25,6 +25,14 @@ NOT_ENABLED = {
     "USER_PASSWORD_AUTH": "USER_PASSWORD_AUTH flow not enabled for this client",
     "USER_SRP_AUTH": "USER_SRP_AUTH is not enabled for the client.",
 }
+
+_AGAIN = (
+    select(User, Password.version, Throttle.count, Throttle.locked_until)
+    .outerjoin(Password, Password.user_sub == User.sub)
+    .outerjoin(Throttle, Throttle.key == bindparam("failures"))
+    .where(User.sub == bindparam("sub"))
+    .with_for_update(of=User)
+)
 
 
 def begin(env: Env, client: Client, *, flow: str, given: Mapping[str, str], origin: Origin) -> Step:
@@ -154,13 +162,7 @@ def _refuse_status(env: Env, proof: Proof) -> None:
 def _accept(env: Env, sign_in: SignIn, proof: Proof) -> User:
     """The write of an accepted step. Raises when somebody else has changed what it rests on."""
     now = env.now()
-    row = env.db.execute(
-        select(User, Password.version, Throttle.count, Throttle.locked_until)
-        .outerjoin(Password, Password.user_sub == User.sub)
-        .outerjoin(Throttle, Throttle.key == sign_in.failures)
-        .where(User.sub == proof.user.sub)
-        .with_for_update(of=User)
-    ).one_or_none()
+    row = env.db.execute(_AGAIN, {"failures": sign_in.failures, "sub": proof.user.sub}).one_or_none()
     if row is None:
         raise errors.NotAuthorized
     user, version, failures, locked_until = row

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from app import errors
 from app.crypto.base64url import encode
 from app.crypto.seal import same
+from app.db import table
 from app.env import Env
 from app.models import AuthorizationCode, Client, User
 from app.tokens import issue, revoke
@@ -17,6 +20,17 @@ from app.tokens import issue, revoke
 LIFETIME = timedelta(seconds=60)
 """Cognito's live five minutes; a browser needs a second (requirements: 7)."""
 REMEMBERED = timedelta(days=1)
+VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+"""RFC 7636, 4.1. A shorter one could be found by trying."""
+
+_CODES = table(AuthorizationCode)
+_GIVE = insert(_CODES)
+_TAKE = (
+    update(_CODES)
+    .where(_CODES.c.digest == bindparam("code"), _CODES.c.used_at.is_(None))
+    .values(used_at=bindparam("now"), session_id=bindparam("session"))
+    .returning(_CODES)
+)
 
 
 def give(
@@ -33,21 +47,20 @@ def give(
     """A new code for a signed-in user. Inside a transaction: one row."""
     now = env.now()
     code = env.random.token()
-    env.db.execute(
-        insert(AuthorizationCode).values(
-            digest=_digest(env, code),
-            client_id=client.id,
-            user_sub=user_sub,
-            redirect_uri=redirect_uri,
-            scope=scope,
-            nonce=nonce,
-            code_challenge=code_challenge,
-            auth_time=auth_time,
-            created_at=now,
-            expires_at=now + LIFETIME,
-            forget_at=now + REMEMBERED,
-        )
-    )
+    row = {
+        "digest": _digest(env, code),
+        "client_id": client.id,
+        "user_sub": user_sub,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "nonce": nonce,
+        "code_challenge": code_challenge,
+        "auth_time": auth_time,
+        "created_at": now,
+        "expires_at": now + LIFETIME,
+        "forget_at": now + REMEMBERED,
+    }
+    env.db.execute(_GIVE, row)
     return code
 
 
@@ -81,13 +94,9 @@ def redeem(env: Env, client: Client, *, code: str, redirect_uri: str | None, ver
     return issue.signed(env, client, user, opened.session, oauth=True, refresh=opened.refresh, nonce=taken.nonce)
 
 
-def _take(env: Env, code: str) -> AuthorizationCode | None:
-    return env.db.scalar(
-        update(AuthorizationCode)
-        .where(AuthorizationCode.digest == _digest(env, code), AuthorizationCode.used_at.is_(None))
-        .values(used_at=env.now(), session_id=env.random.uuid())
-        .returning(AuthorizationCode)
-    )
+def _take(env: Env, code: str) -> Row[Any] | None:
+    taking = {"code": _digest(env, code), "now": env.now(), "session": env.random.uuid()}
+    return env.db.execute(_TAKE, taking).one_or_none()
 
 
 def _end_what_came_of(env: Env, client: Client, code: str) -> None:
@@ -104,7 +113,9 @@ def _proven(challenge: str | None, verifier: str | None) -> bool:
     a request other than the client's (RFC 9700, 4.8.2)."""
     if challenge is None or verifier is None:
         return challenge is None and verifier is None
-    return same(encode(hashlib.sha256(verifier.encode("utf-8")).digest()), challenge)
+    return VERIFIER.fullmatch(verifier) is not None and same(
+        encode(hashlib.sha256(verifier.encode("utf-8")).digest()), challenge
+    )
 
 
 def _digest(env: Env, code: str) -> str:

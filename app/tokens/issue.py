@@ -8,9 +8,13 @@ from datetime import datetime
 from sqlalchemy import insert
 
 from app.crypto import jose
+from app.db import table
 from app.env import Env
 from app.models import Client, LoginSession, User
 from app.tokens import claims, keys
+
+_OPEN = insert(table(LoginSession))
+_COLUMNS = tuple(table(LoginSession).columns.keys())
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,7 @@ def open_session(
         expires_at=now + client.refresh_validity,
         revoked_at=None,
     )
-    columns = {name: getattr(session, name) for name in LoginSession.__table__.columns.keys()}
-    env.db.execute(insert(LoginSession).values(columns))
+    env.db.execute(_OPEN, {name: getattr(session, name) for name in _COLUMNS})
     return Opened(session, refresh)
 
 

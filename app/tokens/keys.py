@@ -31,6 +31,8 @@ class PoolKeys:
     signing: Mapping[str, tuple[tuple[datetime, jose.SigningKey], ...]]
     verifying: Mapping[str, Mapping[str, jose.VerifyingKey]]
     jwks: bytes
+    until: datetime | None
+    """When the first of them goes; None: all stay."""
 
     def signer(self, purpose: str, now: datetime) -> jose.SigningKey:
         """The newest key that has begun to sign."""
@@ -39,13 +41,18 @@ class PoolKeys:
 
 
 def of(env: Env, pool: Pool) -> PoolKeys:
-    return env.cache.get(("keys", pool.id), lambda: _load(env, pool))
+    found = env.cache.get(("keys", pool.id), lambda: _load(env, pool))
+    if found.until is not None and found.until <= env.now():
+        # Time has changed what is right, and no revision tells. Once for each rotation, so all may go.
+        env.cache.drop()
+        found = env.cache.get(("keys", pool.id), lambda: _load(env, pool))
+    return found
 
 
-def create(env: Env, pool: Pool) -> None:
-    """The first pair, signing at once. Inside a transaction."""
-    for purpose in PURPOSES:
-        env.db.add(_new(env, pool, purpose, active_at=env.now()))
+def pair(env: Env, pool: Pool, *, active_at: datetime) -> list[SigningKey]:
+    """A key for each purpose, to be added in a transaction. Slow (RSA: a fifth of a second), never inside one."""
+    env.nothing_open("make keys")
+    return [_new(env, pool, purpose, active_at=active_at) for purpose in PURPOSES]
 
 
 def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> datetime:
@@ -53,19 +60,19 @@ def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> datetime:
 
     Normally that is PUBLISHED_AHEAD from now, and the old pair stays published until the last token it can have
     signed has ended. In an emergency, when a private key may be known to others, the new pair signs at once and the
-    old one is forgotten with it: every token it signed is refused from then on. Inside a transaction.
+    old one is forgotten with it: every token it signed is refused from then on.
     """
     now = env.now()
     begins = now if emergency else now + PUBLISHED_AHEAD
-    old = select(SigningKey).where(SigningKey.pool_id == pool.id, SigningKey.gone_at.is_(None))
-    for key in env.db.scalars(old.with_for_update()):
-        key.gone_at = begins + LONGEST_TOKEN
-    env.db.execute(
-        delete(SigningKey).where(SigningKey.pool_id == pool.id, *(() if emergency else (SigningKey.gone_at <= now,)))
-    )
-    for purpose in PURPOSES:
-        env.db.add(_new(env, pool, purpose, active_at=begins))
-    env.configuration_changed()
+    new = pair(env, pool, active_at=begins)
+    with env.transaction():
+        old = select(SigningKey).where(SigningKey.pool_id == pool.id, SigningKey.gone_at.is_(None))
+        for key in env.db.scalars(old.with_for_update()):
+            key.gone_at = begins + LONGEST_TOKEN
+        gone = () if emergency else (SigningKey.gone_at <= now,)
+        env.db.execute(delete(SigningKey).where(SigningKey.pool_id == pool.id, *gone))
+        env.db.add_all(new)
+        env.configuration_changed()
     return begins
 
 
@@ -99,6 +106,7 @@ def _load(env: Env, pool: Pool) -> PoolKeys:
         signing={purpose: tuple(keys) for purpose, keys in line.items()},
         verifying=verifying,
         jwks=orjson.dumps({"keys": [row.public for row in rows]}, option=orjson.OPT_SORT_KEYS),
+        until=min((row.gone_at for row in rows if row.gone_at is not None), default=None),
     )
 
 

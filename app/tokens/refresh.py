@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from app import errors
 from app.env import Env
 from app.models import Client, LoginSession, User
 from app.tokens import issue
+
+_BY_TOKEN = (
+    select(LoginSession, User)
+    .join(User, User.sub == LoginSession.user_sub)
+    .where(LoginSession.refresh_digest == bindparam("digest"))
+)
 
 
 def tokens(env: Env, client: Client, token: str, *, oauth: bool) -> issue.Tokens:
@@ -22,13 +28,8 @@ def tokens(env: Env, client: Client, token: str, *, oauth: bool) -> issue.Tokens
 
 def find(env: Env, client: Client, token: str) -> tuple[LoginSession, User]:
     """The live login session that a refresh token belongs to, and its user."""
-    query = (
-        select(LoginSession, User)
-        .join(User, User.sub == LoginSession.user_sub)
-        .where(LoginSession.refresh_digest == issue.refresh_digest(env, token))
-    )
     with env.reading() as database:
-        found = database.execute(query).one_or_none()
+        found = database.execute(_BY_TOKEN, {"digest": issue.refresh_digest(env, token)}).one_or_none()
     # Another client's token is answered like an unknown one: whether it exists is none of his business.
     if found is None or found[0].client_id != client.id:
         raise errors.RefreshTokenRefused

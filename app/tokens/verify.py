@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from app import errors
 from app.crypto import jose
@@ -15,6 +15,12 @@ from app.crypto.base64url import decode
 from app.env import Env
 from app.models import LoginSession, Pool, User
 from app.tokens import keys
+
+_HOLDER = (
+    select(User, LoginSession)
+    .outerjoin(LoginSession, (LoginSession.id == bindparam("event_id")) & (LoginSession.user_sub == User.sub))
+    .where(User.sub == bindparam("sub"))
+)
 
 
 @dataclass(frozen=True)
@@ -44,14 +50,9 @@ def access_token(
     if env.now().timestamp() >= claims["exp"]:
         raise errors.TokenRefused("Access Token has expired")
     if scope not in claims["scope"].split():
-        raise errors.TokenRefused("Access Token does not have required scopes")
-    query = (
-        select(User, LoginSession)
-        .outerjoin(LoginSession, (LoginSession.id == claims["event_id"]) & (LoginSession.user_sub == User.sub))
-        .where(User.sub == claims["sub"])
-    )
+        raise errors.ScopeMissing
     with env.reading() as database:
-        found = database.execute(query).one_or_none()
+        found = database.execute(_HOLDER, {"event_id": claims["event_id"], "sub": claims["sub"]}).one_or_none()
     if found is None:
         raise errors.UserNotFound
     user, session = found

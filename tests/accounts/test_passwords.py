@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from app import errors
-from app.accounts import find, passwords
+from app.accounts import attributes, find, passwords
 from app.env import Env, Origin
 from app.models import BrowserSession, Password, User
 from app.signin import browser, flow
@@ -140,3 +140,18 @@ def test_the_verifier_is_sealed(env: Env) -> None:
     with env.reading() as session:
         assert session.get_one(Password, user.sub).hash.startswith("$argon2id$")
         assert session.scalars(select(BrowserSession)).all() == []
+
+
+def test_an_address_that_somebody_else_proved_meanwhile_stays_his(env: Env, sent: Sent) -> None:
+    client = a_client(env, a_pool(env))
+    alice = a_user(env, client.pool)
+    passwords.forgot(env, client, username="alice", origin=Origin())
+    code = sent("alice@example.com")[0].code
+    with env.transaction():
+        env.db.get_one(User, alice.sub).email_verified = False
+        attributes.claim_aliases(env, client.pool, env.db.get_one(User, alice.sub))
+    bob = a_user(env, client.pool, "bob")
+    passwords.confirm_forgot(env, client, username="alice", code=code, password=NEW)
+    sign_in(env, client, "alice", NEW)
+    found = find.by_name(env, client.pool, "alice@example.com")
+    assert found and found.user.sub == bob.sub

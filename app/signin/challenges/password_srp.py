@@ -19,7 +19,7 @@ from app.accounts import find
 from app.accounts.credentials import about_verifier
 from app.crypto import srp
 from app.crypto.seal import SealBroken, same
-from app.db import raising
+from app.db import raising, table
 from app.env import Env
 from app.models import Client, Spent, User
 from app.policy.attributes import looks_like_email, looks_like_phone, name_key
@@ -29,6 +29,7 @@ NAME = "PASSWORD_VERIFIER"
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a client's TIMESTAMP may be from ours (the reference leaves it open)."""
 _ABOUT = "srp secret block"
+_SPEND = insert(table(Spent))
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def answer(env: Env, sign_in: SignIn, block: Block, given: Mapping[str, str]) ->
     def write(row: User) -> None:
         # Whoever overheard the exchange holds a valid answer; inserting its digest is what makes it work once.
         with raising(env.db, pk_spent=errors.SessionUsed()):
-            env.db.execute(insert(Spent).values(digest=digest, expires_at=env.now() + 2 * CLOCK_SKEW))
+            env.db.execute(_SPEND, {"digest": digest, "expires_at": env.now() + 2 * CLOCK_SKEW})
 
     return Proof(sign_in.user, sign_in.password, write)
 
