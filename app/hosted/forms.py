@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from flask import request
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 from wtforms import Field, PasswordField, StringField
 from wtforms.validators import InputRequired, Length, Optional, StopValidation
 from wtforms.widgets import DateInput, EmailInput, Input, TelInput, TextInput
@@ -113,6 +115,11 @@ def dialled(value: str | None) -> str | None:
 
 class PlainForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """What every form of the pages can do."""
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+        def wrap_formdata(self, form: FlaskForm, formdata: object) -> MultiDict[str, str] | None:
+            """What a form sends, and nothing else: Flask-WTF also takes files, and whatever JSON there is."""
+            return request.form if request.method == "POST" else None
 
     def refuse(self, name: str | None, sentence: str) -> bool:
         """Put a sentence on the field called ``name`` (ours, or an attribute's); say whether there is one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,16 @@ UNITS = {
     "hours": timedelta(hours=1),
     "days": timedelta(days=1),
 }
+
+
+_LOOPBACK = re.compile(r"(http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?((?:[/?].*)?)", re.DOTALL)
+
+
+def _without_port(uri: str) -> tuple[str, str] | None:
+    """A loopback URI in its two other parts. What follows the port must begin a path or a query: in
+    `http://localhost:1@evil.example` the host is another."""
+    found = _LOOPBACK.fullmatch(uri)
+    return (found[1], found[2]) if found else None
 
 
 class Client(Base):
@@ -74,6 +85,15 @@ class Client(Base):
     @property
     def callback_urls(self) -> list[str]:
         return list(self.settings.get("callback_urls", []))
+
+    def redirects_to(self, uri: str) -> bool:
+        """Whether it has registered this redirect URI, compared as a string. Of loopback URIs the port may vary,
+        because an app on somebody's machine takes the one that is free (RFC 8252, 7.3)."""
+        registered = self.callback_urls
+        if uri in registered:
+            return True
+        asked = _without_port(uri)
+        return asked is not None and any(asked == _without_port(each) for each in registered)
 
     @property
     def logout_urls(self) -> list[str]:

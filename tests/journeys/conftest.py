@@ -109,7 +109,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     url = None
     if request.param == "postgresql":
         server: postgres.Server = request.getfixturevalue("postgres_server")
-        url = server.create("journeys")
+        url = server.create(f"journeys{free_port()}")
     running = prepared(directory, url)
     running.start()
     yield running

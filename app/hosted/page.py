@@ -1,0 +1,111 @@
+"""What all pages have in common, once: who asks for one, the form, its protection, the way out.
+
+which client?                            unknown, or leading elsewhere -> the error page
+GET                                      the form
+POST from another site                   -> the error page
+POST without a valid token, or wanting   -> the form again, with sentences; only the password is gone
+POST                                     the view; what it refuses -> the form again, else onward
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+
+from app import web
+from app.env import Env
+from app.errors import Refusal
+from app.hosted import errors, memory, theme
+from app.hosted.errors import Stop
+from app.hosted.forms import PlainForm
+from app.models import Client
+from app.pools import find
+
+bp = Blueprint("hosted", __name__)
+bp.register_error_handler(Stop, errors.stopped)
+bp.register_error_handler(Refusal, errors.refused)
+bp.add_url_rule("/static/<version>/<path:name>", "static", theme.static)
+
+LARGEST = 64 * 1024
+"""Bytes of a form; ours have a dozen short fields."""
+
+F = TypeVar("F", bound=PlainForm)
+
+
+def page(
+    template: str, make: Callable[[Client], F], facts: Callable[[Client], Mapping[str, object]] | None = None
+) -> Callable[[Callable[[Env, Client, F], Response]], Callable[[], Response]]:
+    """A page with one form. `make` makes the form, `facts` says what else the template shows; the view gets a form
+    whose shape is right, does one thing, and says where to go."""
+
+    def decorate(view: Callable[[Env, Client, F], Response]) -> Callable[[], Response]:
+        @wraps(view)
+        def visited() -> Response:
+            request.max_content_length = LARGEST
+            env = web.current_env()
+            client = asking(env)
+            form = make(client)
+            said, status = memory.said(client.pool), 200
+            if request.method == "POST":
+                refuse_other_sites(env)
+                problem, status = None, 400
+                if form.validate():
+                    try:
+                        return _protected(client, view(env, client, form))
+                    except Refusal as refusal:
+                        problem, status = errors.tell(refusal, form, client.pool), errors.status_of(refusal)
+                said = {"problem": problem} if problem else {}
+            shown = {"application": client.name, "form": form, **said, **(facts(client) if facts else {})}
+            return _protected(client, Response(theme.current().draw(template, shown), status, mimetype="text/html"))
+
+        return visited
+
+    return decorate
+
+
+def asking(env: Env) -> Client:
+    """The client that the query names. One that is unknown, or would be answered elsewhere than it has registered,
+    gets no page, and nobody is sent anywhere (RFC 6749, 4.1.2.1; requirements: 10)."""
+    client_id = _once("client_id")
+    client = find.client(env, client_id or "", web.current_pool())
+    if "code" not in client.oauth_flows:
+        raise Stop("no_pages")
+    redirect_uri = _once("redirect_uri")
+    if redirect_uri is not None and not client.redirects_to(redirect_uri):
+        raise Stop("redirect_mismatch")
+    return client
+
+
+def _once(name: str) -> str | None:
+    given = request.args.getlist(name)
+    if len(given) > 1:
+        raise Stop("invalid_request")
+    return given[0] if given else None
+
+
+def refuse_other_sites(env: Env) -> None:
+    """Refuse a form that another site sent, beside its token, which such a site cannot have (requirements: 69).
+
+    Our own pages send `Origin: null`, because of their Referrer-Policy, and so may a stranger's; then Sec-Fetch-Site
+    tells, and where a browser sends neither, the token is what protects.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    ours = f"{urlsplit(env.settings.base_url).scheme}://{request.host}"
+    if site not in ("same-origin", "none") or request.headers.get("Origin", ours) not in (ours, "null"):
+        raise Stop("other_site")
+
+
+def see(endpoint: str) -> Response:
+    """Go to another page, with the query as it came. 303: the form must not be sent there too (requirements: 11)."""
+    return Response(status=303, headers={"Location": web.carry(endpoint)})
+
+
+def _protected(client: Client, response: Response) -> Response:
+    """The answer to a form may lead on to the client: there, or wherever /oauth2/authorize can send the browser."""
+    redirect_uri = request.args.get("redirect_uri")
+    targets = [redirect_uri] if redirect_uri else client.callback_urls
+    return web.protect_page(response, form_targets=[web.origin_of_url(url) for url in targets])

@@ -1,0 +1,114 @@
+"""Signing up: an account, the code that confirms it, and another code where the first did not arrive."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from flask import Response
+
+from app import errors, web
+from app.accounts import sign_up as accounts
+from app.env import Env
+from app.hosted import memory, words
+from app.hosted.errors import Stop
+from app.hosted.forms import ConfirmForm, ResendForm, SignUpForm, sign_up_form
+from app.hosted.page import bp, page, see
+from app.hosted.sign_in import signed_in
+from app.models import Client
+from app.signin import after_sign_up
+
+
+def empty_sign_up_form(client: Client) -> SignUpForm:
+    pool = client.pool
+    if not pool.open_to_sign_up:
+        raise Stop("sign_up_closed")
+    form = sign_up_form(words.sign_up_fields(client), with_username=words.has_username(pool))()
+    if pool.username_attributes and words.has_username(pool):
+        form["username"].label.text = words.name_label(pool)
+    return form
+
+
+def sign_up_facts(client: Client) -> dict[str, object]:
+    return {"password_rules": words.password_rules(client.pool)}
+
+
+@bp.route("/signup", methods=["GET", "POST"])
+@page("sign_up.html", empty_sign_up_form, sign_up_facts)
+def sign_up(env: Env, client: Client, form: SignUpForm) -> Response:
+    """Make an account that has yet to be confirmed."""
+    pool = client.pool
+    answers = form.answers
+    name = form["username"].data if words.has_username(pool) else answers[words.username_field(pool)]
+    memory.keep(pool, username=name, destination=None, ticket=None)
+    try:
+        done = accounts.sign_up(
+            env, client, username=name, password=form.password.data or "", attributes=answers, origin=web.origin()
+        )
+    except errors.CodeDeliveryFailure:
+        # The account is there all the same, and its name taken: signing up again would not work.
+        memory.keep(pool, problem="Your account is made, but we could not send the code. Get a new one here.")
+        return see("hosted.resend")
+    if done.delivery is None:
+        memory.keep(pool, notice="Your account is made. An administrator confirms it before you can sign in.")
+        return see("hosted.sign_in")
+    memory.keep(pool, destination=done.delivery.destination, ticket=after_sign_up.ticket(env, client, done))
+    return see("hosted.confirm")
+
+
+def confirm_form(client: Client) -> ConfirmForm:
+    form = ConfirmForm(username=memory.kept(client.pool, "username"))
+    form.called(words.name_label(client.pool))
+    return form
+
+
+def where_it_went(client: Client) -> dict[str, object]:
+    return {"destination": memory.kept(client.pool, "destination")}
+
+
+@bp.route("/confirm", methods=["GET", "POST"])
+@bp.route("/confirmuser", methods=["GET", "POST"])
+@bp.route("/confirmUser", methods=["GET", "POST"])
+@page("confirm.html", confirm_form, where_it_went)
+def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
+    """Take the code. The browser that signed up is signed in with it; any other must know the password."""
+    pool = client.pool
+    name = form.username.data or ""
+    granted = None
+    with suppress(errors.AlreadyConfirmed):
+        granted = after_sign_up.confirm(
+            env,
+            client,
+            username=name,
+            code=form.confirmation_code.data or "",
+            ticket=memory.kept(pool, "ticket"),
+            origin=web.origin(),
+        )
+    memory.keep(pool, username=name, destination=None, ticket=None)
+    if granted:
+        # Somebody has changed the user meanwhile: the sign-in page will say what is the matter.
+        with suppress(errors.NotAuthorized):
+            return signed_in(env, granted)
+    memory.keep(pool, notice="Your account is confirmed. You can sign in now.")
+    return see("hosted.sign_in")
+
+
+def resend_form(client: Client) -> ResendForm:
+    if not client.pool.auto_verified:
+        raise Stop("resend_closed")
+    form = ResendForm(username=memory.kept(client.pool, "username"))
+    form.called(words.name_label(client.pool))
+    return form
+
+
+@bp.route("/resendCode", methods=["GET", "POST"])
+@bp.route("/resendcode", methods=["GET", "POST"])
+@page("resend.html", resend_form)
+def resend(env: Env, client: Client, form: ResendForm) -> Response:
+    """Send another code, or seem to: nobody learns here whether there is such an account."""
+    name = form.username.data or ""
+    try:
+        delivery = accounts.resend(env, client, username=name, origin=web.origin())
+    except (errors.UserNotFound, errors.InvalidParameter):
+        delivery = accounts.simulated(env, client.pool, name)
+    memory.keep(client.pool, username=name, destination=delivery.destination, notice="A new code is on its way.")
+    return see("hosted.confirm")

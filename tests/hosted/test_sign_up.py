@@ -1,0 +1,263 @@
+"""Signing up and confirming, at the door."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from app import errors
+from app.env import Message
+from app.messaging.outbox import Outbox
+from app.models import OutboxMessage, User
+from tests.build import PASSWORD
+from tests.conftest import Clock
+from tests.hosted.conftest import Page, Place, Visitor, a_place, signed_in
+
+Sent = Callable[..., list[OutboxMessage]]
+ADDRESS = "bob@example.com"
+
+
+def sign_up(visitor: Visitor, place: Place, **fields: str) -> Page:
+    visitor.open(place.path("signup"))
+    return visitor.press(**{"username": "bob", "email": ADDRESS, "password": PASSWORD, **fields})
+
+
+def users(place: Place) -> int:
+    return place.do(lambda env: env.db.scalar(select(func.count()).select_from(User)))
+
+
+def test_a_person_signs_up_confirms_and_is_back_at_the_application(visitor: Visitor, place: Place, sent: Sent) -> None:
+    """Nothing is asked twice (requirements: 74)."""
+    page = sign_up(visitor, place)
+    assert page.title == "Enter your code"
+    assert "We sent a code to b***@e***" in page.text
+    assert page.inputs["username"] == "bob"
+    assert "hidden" in page.input_attributes["username"]
+    assert "bob" not in visitor.url
+    code = sent(ADDRESS)[0].code
+    assert code
+    visitor.press(confirmation_code=f" {code[:3]} {code[3:]} ")
+    assert signed_in(visitor)
+    visitor.open(place.path("oauth2/authorize"))
+    assert signed_in(visitor)
+
+
+def test_who_only_has_the_code_must_sign_in(visitors: Callable[..., Visitor], place: Place, sent: Sent) -> None:
+    """A code shows that somebody reads the mailbox, not that he chose the password."""
+    one, other = visitors(), visitors()
+    sign_up(one, place)
+    other.open(place.path("confirmUser"))
+    page = other.press(username="bob", confirmation_code=str(sent(ADDRESS)[0].code))
+    assert page.title == "Sign in"
+    assert "Your account is confirmed" in page.text
+    assert page.inputs["username"] == "bob"
+    other.open(place.path("oauth2/authorize"))
+    assert not signed_in(other)
+    # The browser that signed up presses too late, and is told the truth.
+    page = one.press(confirmation_code=str(sent(ADDRESS)[0].code))
+    assert page.title == "Sign in" and "confirmed" in page.text
+
+
+def test_after_a_quarter_of_an_hour_the_password_is_asked_for(
+    visitor: Visitor, place: Place, sent: Sent, clock: Clock
+) -> None:
+    sign_up(visitor, place)
+    clock.forward(minutes=15)
+    assert visitor.press(confirmation_code=str(sent(ADDRESS)[0].code)).title == "Sign in"
+
+
+def test_a_person_who_was_disabled_meanwhile_is_not_signed_in(visitor: Visitor, place: Place, sent: Sent) -> None:
+    sign_up(visitor, place)
+
+    def disable(env: Any) -> None:
+        with env.transaction():
+            env.db.scalars(select(User)).one().enabled = False
+
+    place.do(disable)
+    assert visitor.press(confirmation_code=str(sent(ADDRESS)[0].code)).title == "Sign in"
+
+
+def test_a_wrong_code_an_old_one_and_an_unknown_name_look_the_same(
+    visitor: Visitor, place: Place, sent: Sent, clock: Clock
+) -> None:
+    """Requirements: 54."""
+    sign_up(visitor, place)
+    wrong = f"{(int(sent(ADDRESS)[0].code or 0) + 1) % 1000000:06}"
+    seen = []
+    for name, code in [("bob", wrong), ("nobody", wrong), ("alice", "123456")]:
+        visitor.open(place.path("confirmUser"))
+        page = visitor.press(username=name, confirmation_code=code)
+        assert page.errors == {
+            "confirmation_code": "This code is not right, or it is too old. Check it, or get a new one."
+        }
+        seen.append((page.status, page.text))
+    clock.forward(days=1)
+    page = visitor.press(username="bob", confirmation_code=str(sent(ADDRESS)[0].code))
+    seen.append((page.status, page.text))
+    assert len(set(seen)) == 1
+
+
+def test_another_code_is_sent_and_the_first_is_worthless(visitor: Visitor, place: Place, sent: Sent) -> None:
+    sign_up(visitor, place)
+    page = visitor.open(visitor.page.links["Send a new code"])
+    assert page.inputs["username"] == "bob"
+    page = visitor.press()
+    assert page.title == "Enter your code"
+    assert "A new code is on its way" in page.text
+    newer, older = (message.code or "" for message in sent(ADDRESS))
+    if older != newer:
+        assert visitor.press(confirmation_code=older).errors
+    visitor.press(confirmation_code=newer)
+    assert signed_in(visitor)
+
+
+def test_a_new_code_seems_to_be_sent_to_anybody(visitor: Visitor, place: Place, sent: Sent) -> None:
+    """Nobody learns who exists by asking for codes, not even by asking often."""
+    place.a_user()
+    place.a_user("dora", email="dora@example.com", status="UNCONFIRMED")
+    for name in ("nobody", "alice", "dora"):
+        found = set()
+        for _ in range(7):
+            visitor.open(place.path("resendcode"))
+            page = visitor.press(username=name)
+            assert page.status == 200
+            found.add(page.text)
+        assert len(found) == 1
+    assert {message.to for message in sent()} == {"dora@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"username": ""}, {"username": "Choose a username."}),
+        ({"email": ""}, {"email": "Enter your email."}),
+        ({"email": "bob"}, {"email": "Enter a whole email address, such as name@example.com."}),
+        ({"password": ""}, {"password": "Choose a password."}),
+        ({"password": "Short-7"}, {"password": "Use at least 8 characters."}),
+        ({"password": "correct-horse-7"}, {"password": "Add an upper-case letter."}),
+        ({"password": "CORRECT-HORSE-7"}, {"password": "Add a lower-case letter."}),
+        ({"password": "Correct-horse"}, {"password": "Add a digit."}),
+        ({"password": "Correcthorse7"}, {"password": "Add a symbol, such as ! or ?"}),
+        ({"password": " Correct-horse-7"}, {"password": "Do not begin or end with a space."}),
+        ({"password": "Aa1-" * 65}, {"password": "Use at most 256 characters."}),
+        ({"username": "x" * 129}, {"username": "Use at most 128 characters."}),
+        ({"username": "b\0b"}, {"username": "This cannot be used as a name here. Choose another one."}),
+        ({"username": "bob@example.org"}, {"username": "This cannot be used as a name here. Choose another one."}),
+        ({"username": "ALICE"}, {"username": "This name is taken. If it is yours, sign in; otherwise choose another."}),
+    ],
+)
+def test_what_cannot_be_is_said_on_its_field(
+    visitor: Visitor, place: Place, fields: dict[str, str], wrong: dict[str, str]
+) -> None:
+    """Requirements: 45, 75. Nothing that was typed is lost but the password."""
+    place.a_user()
+    page = sign_up(visitor, place, **fields)
+    assert (page.status, page.errors) == (400, wrong)
+    assert page.inputs["username"] == {"username": "bob", **fields}["username"]
+    assert page.inputs["requiredAttributes[email]"] == {"email": ADDRESS, **fields}["email"]
+    assert page.inputs["password"] == ""
+    assert users(place) == 1
+
+
+def test_the_rules_of_the_password_are_shown(visitor: Visitor, place: Place) -> None:
+    page = visitor.open(place.path("signup"))
+    assert "At least 8 characters" in page.text
+    assert "A digit (0–9)" in page.text
+    assert page.input_attributes["password"]["autocomplete"] == "new-password"
+
+
+def test_where_the_address_is_the_name_it_is_asked_once(app: Flask, visitor: Visitor, sent: Sent) -> None:
+    place = a_place(app, pool={"alias_attributes": None, "username_attributes": ["email"]})
+    page = visitor.open(place.path("signup"))
+    assert set(page.inputs) == {"csrf_token", "password", "requiredAttributes[email]"}
+    visitor.press(email=ADDRESS, password=PASSWORD)
+    visitor.press(confirmation_code=str(sent(ADDRESS)[0].code))
+    assert signed_in(visitor)
+    page = visitor.open(place.path("login"))
+    assert "Email" in page.text and "Username" not in page.text
+    visitor.open(place.path("signup"))
+    page = visitor.press(email=ADDRESS.upper(), password=PASSWORD)
+    assert page.errors == {"email": "This name is taken. If it is yours, sign in; otherwise choose another."}
+
+
+def test_where_the_name_is_an_email_or_a_phone_number_one_field_takes_both(app: Flask, visitor: Visitor) -> None:
+    place = a_place(app, pool={"alias_attributes": None, "username_attributes": ["email", "phone_number"]})
+    page = visitor.open(place.path("signup"))
+    assert "Email or phone number" in page.text
+    assert set(page.inputs) == {"csrf_token", "username", "password"}
+    assert "We sent a code to b***@e***" in visitor.press(username=ADDRESS, password=PASSWORD).text
+    visitor.open(place.path("signup"))
+    assert visitor.press(username="bob", password=PASSWORD).errors.keys() == {"username"}
+
+
+def test_required_attributes_are_asked_for_and_kept(app: Flask, visitor: Visitor, sent: Sent) -> None:
+    schema = [
+        {"name": name, "required": True, "mutable": True} for name in ("birthdate", "family_name", "phone_number")
+    ]
+    place = a_place(app, pool={"schema": schema})
+    visitor.open(place.path("signup"))
+    fields = {"family_name": "Müller", "phone_number": "+44 (20) 7946-0018", "birthdate": "2000-13-01"}
+    page = visitor.press(username="bob", email=ADDRESS, password=PASSWORD, **fields)
+    assert page.errors == {"birthdate": "Enter the date as year, month and day: 1990-12-31."}
+    page = visitor.press(password=PASSWORD, birthdate="2000-12-01", phone_number="02079460018")
+    assert page.errors == {"phone_number": "Enter the number with its country code, such as +44 20 7946 0018."}
+    assert visitor.press(password=PASSWORD, phone_number=fields["phone_number"]).title == "Enter your code"
+    user = place.do(lambda env: env.db.scalars(select(User)).one())
+    assert (user.phone_number, user.attributes) == (
+        "+442079460018",
+        {"birthdate": "2000-12-01", "family_name": "Müller"},
+    )
+
+
+def test_an_address_that_somebody_has_proven_to_be_his_is_not_given_twice(
+    visitor: Visitor, place: Place, sent: Sent
+) -> None:
+    place.a_user()
+    sign_up(visitor, place, email="alice@example.com")
+    page = visitor.press(confirmation_code=str(sent("alice@example.com")[0].code))
+    assert "Another account has this address already" in page.text
+
+
+def test_a_pool_without_sign_up_says_so(app: Flask, visitor: Visitor) -> None:
+    place = a_place(app, pool={"admin_create_user_config": {"allow_admin_create_user_only": True}})
+    assert "Create an account" not in visitor.open(place.path("login")).links
+    page = visitor.open(place.path("signup"))
+    assert (page.status, page.title) == (403, "Sign-up is closed")
+
+
+def test_a_pool_that_verifies_nothing_leaves_it_to_an_administrator(app: Flask, visitor: Visitor, sent: Sent) -> None:
+    place = a_place(app, pool={"auto_verified_attributes": [], "alias_attributes": []})
+    visitor.open(place.path("signup"))
+    page = visitor.press(username="bob", password=PASSWORD)
+    assert page.title == "Sign in"
+    assert "An administrator confirms it" in page.text
+    assert sent() == []
+    assert visitor.open(place.path("resendcode")).status == 403
+
+
+def test_where_the_message_cannot_leave_the_account_is_there_and_a_new_code_is_offered(
+    visitor: Visitor, place: Place, monkeypatch: pytest.MonkeyPatch, sent: Sent
+) -> None:
+    def fail(self: Outbox, message: Message) -> None:
+        raise errors.CodeDeliveryFailure
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Outbox, "send", fail)
+        page = sign_up(visitor, place)
+        assert page.title == "Get a new code"
+        assert "we could not send the code" in page.text
+        assert "could not send the message" in visitor.press().text
+    visitor.press()
+    assert visitor.press(confirmation_code=str(sent(ADDRESS)[0].code)).title == "Sign in"
+
+
+def test_a_client_that_may_write_little_is_asked_little(app: Flask, visitor: Visitor) -> None:
+    place = a_place(
+        app,
+        pool={"auto_verified_attributes": [], "schema": [{"name": "name", "required": True, "mutable": True}]},
+        write_attributes=["name"],
+    )
+    page = visitor.open(place.path("signup"))
+    assert set(page.inputs) == {"csrf_token", "username", "password", "requiredAttributes[name]"}
