@@ -56,7 +56,7 @@ def domains(env: Env, pool: Pool) -> list[Domain]:
 
 
 def pool_by_host(env: Env, host: str) -> Pool | None:
-    """The pool whose domain a request's host names: `<prefix>.<base host>`, or a custom domain, with or without port."""
+    """The pool whose domain a request's host names: `<prefix>.<base host>`, or a custom domain with or without port."""
     host = host.lower()
     prefix, dot, rest = host.partition(".")
     if dot and rest == env.settings.base_host:

@@ -1,4 +1,4 @@
-"""Ending what was issued. Enforced wherever this server is asked; who only verifies signatures learns of it at expiry."""
+"""Ending what was issued. Enforced wherever this server is asked; who only verifies signatures learns at expiry."""
 
 from __future__ import annotations
 
