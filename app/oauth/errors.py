@@ -1,0 +1,68 @@
+"""A refusal in the words of OAuth: `error`, `error_description` and status (RFC 6749, 5.2; RFC 6750, 3.1)."""
+
+from __future__ import annotations
+
+import logging
+
+from authlib.oauth2 import OAuth2Error
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import HTTPException
+
+from app import errors, web
+from app.errors import Refusal
+from app.oauth import replies
+
+log = logging.getLogger(__name__)
+
+WORDS: dict[type[Refusal], tuple[str, int]] = {
+    errors.NotAuthorized: ("invalid_grant", 400),
+    errors.RefreshTokenReuse: ("invalid_grant", 400),
+    errors.UserNotFound: ("invalid_grant", 400),
+    errors.ScopeDoesNotExist: ("invalid_scope", 400),
+    errors.UnknownClient: ("invalid_client", 400),
+    errors.UnknownPool: ("invalid_request", 404),
+    errors.UnsupportedTokenType: ("unsupported_token_type", 400),
+    errors.TooManyRequests: ("temporarily_unavailable", 429),
+    errors.LimitExceeded: ("temporarily_unavailable", 429),
+}
+OTHERWISE = ("invalid_request", 400)
+PAGES = ("oauth.authorize", "oauth.authorize_short", "oauth.logout")
+
+
+def told(refusal: Refusal) -> tuple[str, str, int]:
+    """error, error_description and status of a refusal."""
+    word, status = next((WORDS[cls] for cls in type(refusal).__mro__ if cls in WORDS), OTHERWISE)
+    return word, plain(refusal.message), status
+
+
+def plain(sentence: str) -> str:
+    """What an error_description may consist of: printable ASCII without `"` and `\\` (RFC 6749, 5.2)."""
+    return "".join(c if " " <= c <= "~" and c not in '"\\' else "'" if c == '"' else "?" for c in sentence)
+
+
+def handle_on(door: Blueprint) -> None:
+    door.register_error_handler(OAuth2Error, _oauth)
+    door.register_error_handler(Refusal, _refused)
+    door.register_error_handler(Exception, _failed)
+
+
+def _oauth(error: OAuth2Error) -> Response:
+    status, body, headers = error()
+    return replies.json(body, status, [header for header in headers if header[0] == "WWW-Authenticate"])
+
+
+def _refused(refusal: Refusal) -> Response:
+    word, description, status = told(refusal)
+    return replies.json({"error": word, "error_description": description}, status)
+
+
+def _failed(failure: Exception) -> Response | HTTPException:
+    """A bug, or a database that is not there: logged whole, told as a request id; for people, on the page for that."""
+    if isinstance(failure, HTTPException):
+        return failure
+    if request.endpoint in PAGES:
+        raise failure
+    log.error("request %s failed", web.request_id(), exc_info=failure)
+    return replies.json(
+        {"error": "server_error", "error_description": f"The server failed; request {web.request_id()}."}, 500
+    )

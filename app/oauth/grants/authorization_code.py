@@ -1,0 +1,22 @@
+"""Authorization code (RFC 6749, 4.1.3) with PKCE (RFC 7636, 4.5)."""
+
+from __future__ import annotations
+
+from app.oauth.client import OAuthClient
+from app.oauth.grants.grant import Grant
+from app.tokens import codes, issue
+
+
+class AuthorizationCode(Grant):
+    """Tokens for a code (RFC 6749, 4.1.3; RFC 7636, 4.5; OpenID Connect Core 1.0, 3.1.3)."""
+
+    GRANT_TYPE = "authorization_code"
+
+    def tokens(self, client: OAuthClient) -> issue.Tokens:
+        return codes.redeem(
+            self.server.env,
+            client.row,
+            code=self.required("code"),
+            redirect_uri=self.required("redirect_uri"),
+            verifier=self.optional("code_verifier"),
+        )

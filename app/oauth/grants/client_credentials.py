@@ -1,0 +1,22 @@
+"""Client credentials (RFC 6749, 4.4)."""
+
+from __future__ import annotations
+
+from authlib.oauth2.rfc6749 import InvalidScopeError
+
+from app.oauth.client import OAuthClient, granted
+from app.oauth.grants.grant import Grant
+from app.tokens import issue
+
+
+class ClientCredentials(Grant):
+    """A token for the client itself (RFC 6749, 4.4). Only confidential clients can have this grant."""
+
+    GRANT_TYPE = "client_credentials"
+
+    def tokens(self, client: OAuthClient) -> issue.Tokens:
+        try:
+            scope = granted(self.optional("scope"), client.row.oauth_scopes, client.machine_scopes)
+        except ValueError:
+            raise InvalidScopeError("The client may not have this scope.") from None
+        return issue.for_machine(self.server.env, client.row, scope)

@@ -1,0 +1,540 @@
+"""The authorization endpoint."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import pytest
+from sqlalchemy import update
+
+from app.env import Env
+from app.models import ResourceServer, User
+from app.oauth.authorize import LONGEST_FORM, MOST_PARAMETERS
+from app.pools import resource_servers
+from app.tokens import codes
+from tests import build
+from tests.conftest import Clock
+from tests.oauth.relying_party import CHALLENGE, RelyingParty, answer, at_sign_in, told_the_person
+
+
+def test_a_signed_in_browser_comes_back_with_a_code_the_state_and_the_issuer(relying_party: RelyingParty) -> None:
+    """Requirement 9."""
+    relying_party.user_signs_in()
+    response = relying_party.authorize()
+    back = answer(response)
+    assert response.headers["Location"].startswith(build.CALLBACK + "?code=")
+    assert set(back) == {"code", "state", "iss"}
+    assert (back["state"], back["iss"]) == ("a-state", relying_party.issuer)
+    assert len(back["code"]) == 43
+
+
+def test_the_short_address_does_the_same(relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    pool = relying_party.pool.id
+    assert "code" in answer(relying_party.http.get(f"/{pool}/authorize?{urlencode(relying_party.asking())}"))
+
+
+def test_a_browser_that_is_not_signed_in_goes_to_the_sign_in_page_with_its_whole_query(
+    relying_party: RelyingParty,
+) -> None:
+    query = urlencode(relying_party.asking(login_hint="al ice+x@example.com", lang="de")) + "&other=1&other=2"
+    response = relying_party.ask(query)
+    assert response.headers["Location"] == f"/{relying_party.pool.id}/login?{query}"
+
+
+def test_a_session_that_has_ended_is_none(relying_party: RelyingParty, clock: Clock) -> None:
+    relying_party.user_signs_in()
+    clock.forward(hours=1)
+    assert at_sign_in(relying_party.authorize())
+
+
+def test_a_disabled_user_is_not_signed_in(relying_party: RelyingParty, env: Env) -> None:
+    user = relying_party.user_signs_in()
+    disable(env, user)
+    assert at_sign_in(relying_party.authorize())
+
+
+def test_a_session_with_another_pool_is_none(env: Env, relying_party: RelyingParty) -> None:
+    elsewhere = RelyingParty.of_new_pool(env, relying_party.http)
+    elsewhere.user_signs_in()
+    planted = relying_party.http.get_cookie(elsewhere.cookie)
+    assert planted
+    relying_party.http.set_cookie(relying_party.cookie, planted.value)
+    assert at_sign_in(relying_party.authorize())
+
+
+def test_the_answer_is_not_kept_framed_or_told_to_other_origins(relying_party: RelyingParty) -> None:
+    """Requirements 12, 13."""
+    relying_party.user_signs_in()
+    headers = relying_party.http.get(
+        f"/{relying_party.pool.id}/oauth2/authorize?{urlencode(relying_party.asking())}",
+        headers={"Origin": "https://evil.example"},
+    ).headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert not any(name.startswith("Access-Control-") for name, _ in headers)
+
+
+def test_a_preflight_is_not_answered(relying_party: RelyingParty) -> None:
+    assert relying_party.http.options(f"/{relying_party.pool.id}/oauth2/authorize").status_code == 405
+
+
+def test_an_address_without_a_pool_is_not_found(relying_party: RelyingParty) -> None:
+    assert relying_party.http.get("/oauth2/authorize").status_code == 404
+    assert relying_party.http.get("/us-east-1_nowhere00/oauth2/authorize").status_code == 404
+
+
+# -- who asks, and where may the answer go? --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client_id", [None, "", "nobody", "\0", "ü", "x" * 200, "' OR 1=1 --"])
+def test_a_client_that_does_not_exist_is_told_to_the_person(relying_party: RelyingParty, client_id: str | None) -> None:
+    assert told_the_person(relying_party.authorize(client_id=client_id)) == "unknown_client"
+
+
+def test_a_client_of_another_pool_does_not_exist_here(env: Env, relying_party: RelyingParty) -> None:
+    other = build.a_client(env, build.a_pool(env))
+    assert told_the_person(relying_party.authorize(client_id=other.id)) == "unknown_client"
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "https://app.example.com/callback/",
+        "https://app.example.com/callback/../evil",
+        "https://app.example.com/Callback",
+        "https://APP.example.com/callback",
+        "HTTPS://app.example.com/callback",
+        "http://app.example.com/callback",
+        "https://app.example.com:443/callback",
+        "https://app.example.com:8443/callback",
+        "https://app.example.com/call",
+        "https://app.example.com/callback2",
+        "https://app.example.com/callback?next=https://evil.example",
+        "https://app.example.com/callback#fragment",
+        "https://app.example.com/callback%20",
+        " https://app.example.com/callback",
+        "https://app.example.com/callback\r\nSet-Cookie: a=b",
+        "https://app.example.com/callback\0",
+        "https://app.example.com@evil.example/callback",
+        "https://evil.example/?https://app.example.com/callback",
+        "https://app.example.com.evil.example/callback",
+        "https://app.example.com\\@evil.example/callback",
+        "https://app。example.com/callback",
+        "https://аpp.example.com/callback",
+        "//app.example.com/callback",
+        "/callback",
+        "javascript:alert(1)",
+        "data:text/html,x",
+    ],
+)
+def test_a_redirect_uri_that_is_not_the_registered_string_is_told_to_the_person(
+    relying_party: RelyingParty, trick: str
+) -> None:
+    """Requirements 1, 10."""
+    relying_party.user_signs_in()
+    assert told_the_person(relying_party.authorize(redirect_uri=trick)) == "redirect_mismatch"
+
+
+def test_no_redirect_uri_is_not_the_only_registered_one(relying_party: RelyingParty) -> None:
+    assert told_the_person(relying_party.authorize(redirect_uri=None)) == "invalid_request"
+
+
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
+def test_who_asks_twice_is_not_answered_anywhere(relying_party: RelyingParty, name: str) -> None:
+    asked = relying_party.asking()
+    twice = urlencode([*asked.items(), (name, asked[name])])
+    assert told_the_person(relying_party.ask(twice)) == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("registered", "asked", "same"),
+    [
+        ("http://127.0.0.1/cb", "http://127.0.0.1:52001/cb", True),
+        ("http://127.0.0.1:1/cb", "http://127.0.0.1:2/cb", True),
+        ("http://localhost:3000/cb?a=b", "http://localhost:9/cb?a=b", True),
+        ("http://[::1]/cb", "http://[::1]:8/cb", True),
+        ("http://127.0.0.1/cb", "http://localhost/cb", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:52001/other", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:52001/cb?x=y", False),
+        ("http://127.0.0.1/cb", "https://127.0.0.1:52001/cb", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:123456/cb", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:1@evil.example/cb", False),
+        ("http://127.0.0.1", "http://127.0.0.1:1@evil.example", False),
+        ("http://127.0.0.1", "http://127.0.0.1:1.evil.example", False),
+        ("http://localhost/cb", "http://localhost.evil.example/cb", False),
+        ("http://localhost/cb", "http://localhost:1\\@evil.example/cb", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:８０/cb", False),
+        ("https://app.example.com/cb", "https://app.example.com:1/cb", False),
+    ],
+)
+def test_only_the_port_of_a_loopback_uri_may_vary(
+    env: Env, relying_party: RelyingParty, registered: str, asked: str, same: bool
+) -> None:
+    """Requirement 1."""
+    native = RelyingParty.of(
+        env, relying_party.http, build.a_client(env, relying_party.pool, callback_urls=[registered])
+    )
+    native.user_signs_in()
+    response = native.authorize(redirect_uri=asked)
+    if same:
+        assert response.headers["Location"].startswith(asked)
+        assert "code" in answer(response)
+    else:
+        assert told_the_person(response) == "redirect_mismatch"
+
+
+@pytest.mark.parametrize(
+    "registered",
+    [
+        "https://app.example.com/cb?a[]=1&b='x'&c=%2f",
+        "https://App.Example.com/Cb",
+        "https://app.example.com?x",
+        "myapp:///done",
+        "myapp://",
+        "com.example.app:/oauth",
+        "myapp:callback",
+        "MyApp://Host/Path",
+    ],
+)
+def test_the_registered_uri_comes_back_as_it_is(env: Env, relying_party: RelyingParty, registered: str) -> None:
+    party = RelyingParty.of(
+        env, relying_party.http, build.a_client(env, relying_party.pool, callback_urls=[registered])
+    )
+    party.user_signs_in()
+    for location in (
+        party.authorize(redirect_uri=registered).headers["Location"],
+        party.authorize(redirect_uri=registered, scope="nope").headers["Location"],
+    ):
+        joint = "&" if "?" in registered else "?"
+        assert location.startswith(registered + joint)
+
+
+def test_a_query_with_bytes_that_should_have_been_escaped_is_kept_too(relying_party: RelyingParty) -> None:
+    query = (urlencode(relying_party.asking(state=None)) + "&state=ü").encode()
+    response = relying_party.http.get(f"/{relying_party.pool.id}/oauth2/authorize", query_string=query.decode())
+    assert dict(at_sign_in(response))["state"] == "ü"
+
+
+# -- is the request one that we can serve? ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"response_type": None}, "invalid_request"),
+        ({"response_type": ""}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": "id_token token"}, "unsupported_response_type"),
+        ({"response_type": "code id_token"}, "unsupported_response_type"),
+        ({"response_type": "Code"}, "unsupported_response_type"),
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_mode": "form_post"}, "invalid_request"),
+        ({"response_mode": "nonsense"}, "invalid_request"),
+        ({"scope": "nope"}, "invalid_scope"),
+        ({"scope": "openid phone"}, "invalid_scope"),
+        ({"scope": "openid  email"}, "invalid_scope"),
+        ({"scope": "openid\temail"}, "invalid_scope"),
+        ({"scope": "OpenID"}, "invalid_scope"),
+        ({"scope": " "}, "invalid_scope"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "s256"}, "invalid_request"),
+        ({"code_challenge_method": "S512"}, "invalid_request"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge": CHALLENGE + "="}, "invalid_request"),
+        ({"code_challenge": CHALLENGE[:-1]}, "invalid_request"),
+        ({"code_challenge": CHALLENGE + "A"}, "invalid_request"),
+        ({"code_challenge": CHALLENGE + "\n"}, "invalid_request"),
+        ({"code_challenge": CHALLENGE[:-1] + "+"}, "invalid_request"),
+        ({"nonce": "a\0b"}, "invalid_request"),
+        ({"nonce": "a\nb"}, "invalid_request"),
+        ({"nonce": "n" * 2049}, "invalid_request"),
+        ({"prompt": "perhaps"}, "invalid_request"),
+        ({"prompt": "none login"}, "invalid_request"),
+        ({"max_age": "-1"}, "invalid_request"),
+        ({"max_age": "soon"}, "invalid_request"),
+        ({"max_age": "1.5"}, "invalid_request"),
+        ({"max_age": "９"}, "invalid_request"),
+        ({"max_age": "9" * 30}, "invalid_request"),
+        ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
+        ({"request_uri": "https://app.example.com/object"}, "request_uri_not_supported"),
+        ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "request_uri_not_supported"),
+    ],
+)
+def test_what_cannot_be_served_is_told_to_the_client(
+    relying_party: RelyingParty, changes: dict[str, Any], error: str
+) -> None:
+    """Requirements 3, 5, 9: also in a refusal there is `state`, and `iss`, and no code."""
+    relying_party.user_signs_in()
+    response = relying_party.authorize(**changes)
+    back = answer(response)
+    assert back["error"] == error
+    assert set(back) == {"error", "error_description", "state", "iss"}
+    assert (back["state"], back["iss"]) == ("a-state", relying_party.issuer)
+    assert all(" " <= c <= "~" and c not in '"\\' for c in back["error_description"])
+    assert response.headers["Location"].startswith(build.CALLBACK + "?error=")
+
+
+@pytest.mark.parametrize("name", ["scope", "response_type", "nonce", "code_challenge", "prompt", "max_age", "request"])
+def test_a_repeated_parameter_is_refused(relying_party: RelyingParty, name: str) -> None:
+    """Parameter pollution: two readers of one request would read two requests."""
+    asked = relying_party.asking()
+    twice = urlencode([*asked.items(), *[(name, asked.get(name, "1"))] * (1 if name in asked else 2)])
+    assert answer(relying_party.ask(twice))["error"] == "invalid_request"
+
+
+def test_of_two_states_none_comes_back(relying_party: RelyingParty) -> None:
+    back = answer(relying_party.ask(urlencode([*relying_party.asking().items(), ("state", "another")])))
+    assert back["error"] == "invalid_request"
+    assert "state" not in back
+
+
+def test_what_is_not_known_is_passed_over(relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    query = urlencode(relying_party.asking(display="popup", ui_locales="se", claims="{}", acr_values="1 2"))
+    assert "code" in answer(relying_party.ask(query + "&extra=foobar&extra=again&%00=%00"))
+
+
+def test_a_client_without_the_code_flow_gets_no_code(env: Env, relying_party: RelyingParty) -> None:
+    closed = build.a_client(env, relying_party.pool, allowed_oauth_flows_user_pool_client=False)
+    party = RelyingParty.of(env, relying_party.http, closed)
+    party.user_signs_in()
+    assert answer(party.authorize())["error"] == "unauthorized_client"
+
+
+def test_a_client_that_must_use_pkce_is_refused_without(env: Env, relying_party: RelyingParty) -> None:
+    """Requirement 3: at the authorization endpoint already; Authlib looks at the token endpoint only."""
+    party = RelyingParty.of(env, relying_party.http, build.a_client(env, relying_party.pool, require_pkce=True))
+    party.user_signs_in()
+    assert answer(party.authorize(code_challenge=None, code_challenge_method=None))["error"] == "invalid_request"
+    assert "code" in answer(party.authorize())
+
+
+def test_without_a_scope_the_client_gets_all_of_his(relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    assert relying_party.tokens(scope=None)["scope"] == "openid email profile aws.cognito.signin.user.admin"
+
+
+def test_scopes_are_granted_in_the_order_in_which_they_were_asked_for(relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    assert relying_party.tokens(scope="profile openid openid email")["scope"] == "profile openid email"
+
+
+def test_a_scope_that_was_deleted_is_passed_over_until_it_is_there_again(env: Env, relying_party: RelyingParty) -> None:
+    """Reference 11.2."""
+    resource_servers.create(env, relying_party.pool, identifier="api", name="API", scopes=[("read", "Read")])
+    client = build.a_client(env, relying_party.pool, allowed_oauth_scopes=["openid", "api/read"])
+    party = RelyingParty.of(env, relying_party.http, client)
+    party.user_signs_in()
+    assert party.tokens(scope="api/read openid")["scope"] == "api/read openid"
+    with env.transaction():
+        env.db.query(ResourceServer).delete()
+        env.configuration_changed()
+    assert party.tokens(scope="api/read openid")["scope"] == "openid"
+    assert answer(party.authorize(scope="api/read"))["error"] == "invalid_scope"
+    resource_servers.create(env, relying_party.pool, identifier="api", name="API", scopes=[("read", "Read")])
+    assert party.tokens(scope="api/read openid")["scope"] == "api/read openid"
+
+
+# -- state -----------------------------------------------------------------------------------------------------
+
+TORTURE = [
+    "s t&'x",
+    "a+b%20c%2520",
+    "=&?#;/\\",
+    '"><script>alert(1)</script>',
+    "\r\nSet-Cookie: stolen=1",
+    "\r\n\r\n<html>",
+    "\0\x01\x7f",
+    "žluťoučký 🦊 ключ",
+    "{{7*7}}${7*7}",
+    "-._~" * 32,
+    "state=1&code=2&iss=https://evil.example",
+    "\u202e\u2028",
+    "x" * 4000,
+]
+
+
+@pytest.mark.parametrize("state", TORTURE)
+@pytest.mark.parametrize("scope", ["openid", "nope"])
+def test_the_state_comes_back_as_it_went(relying_party: RelyingParty, state: str, scope: str) -> None:
+    relying_party.user_signs_in()
+    response = relying_party.authorize(state=state, scope=scope)
+    location = response.headers["Location"]
+    assert answer(response)["state"] == state
+    assert location.isascii() and location.isprintable() and " " not in location
+    assert "Set-Cookie" not in response.headers
+    assert urlsplit(location).netloc == "app.example.com"
+
+
+def test_a_state_of_bytes_that_are_no_text_comes_back_byte_for_byte(relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    query = urlencode(relying_party.asking(state=None)) + "&state=%ff%FE%80ok"
+    assert "&state=%FF%FE%80ok&" in relying_party.ask(query).headers["Location"]
+
+
+def test_without_a_state_there_is_none(relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    assert set(answer(relying_party.authorize(state=None))) == {"code", "iss"}
+
+
+# -- POST ------------------------------------------------------------------------------------------------------
+
+
+def test_a_posted_request_becomes_a_get_with_the_same_parameters(relying_party: RelyingParty) -> None:
+    """A cross-site form does not bring the session's cookie along; the redirect does (OpenID Connect Core, 3.1.2.1)."""
+    relying_party.user_signs_in()
+    path = f"/{relying_party.pool.id}/oauth2/authorize"
+    response = relying_party.http.post(path, data=relying_party.asking(state="ž & ü"))
+    assert response.status_code == 303
+    location = response.headers["Location"]
+    assert location.startswith(path + "?") and location.isascii()
+    back = answer(relying_party.http.get(location))
+    assert back["state"] == "ž & ü" and back["code"]
+
+
+def test_a_posted_body_that_is_no_form_is_told_to_the_person(relying_party: RelyingParty) -> None:
+    path = f"/{relying_party.pool.id}/oauth2/authorize"
+    assert told_the_person(relying_party.http.post(path, json=relying_party.asking())) == "invalid_request"
+    long = {"state": "x" * LONGEST_FORM}
+    assert told_the_person(relying_party.http.post(path, data=long)) == "invalid_request"
+
+
+def test_more_parameters_than_anybody_needs_are_told_to_the_person(relying_party: RelyingParty) -> None:
+    query = "&".join(f"p{n}=1" for n in range(MOST_PARAMETERS + 1))
+    assert told_the_person(relying_party.ask(query)) == "invalid_request"
+
+
+# -- recently? -------------------------------------------------------------------------------------------------
+
+
+def test_prompt_none_never_shows_a_page(relying_party: RelyingParty) -> None:
+    assert answer(relying_party.authorize(prompt="none"))["error"] == "login_required"
+    relying_party.user_signs_in()
+    assert "code" in answer(relying_party.authorize(prompt="none"))
+
+
+def test_prompt_none_with_a_session_that_is_too_old_is_refused(relying_party: RelyingParty, clock: Clock) -> None:
+    relying_party.user_signs_in()
+    clock.forward(seconds=11)
+    assert answer(relying_party.authorize(prompt="none", max_age="10"))["error"] == "login_required"
+    assert "code" in answer(relying_party.authorize(prompt="none", max_age="11"))
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [{"prompt": "login"}, {"prompt": "select_account"}, {"prompt": "login consent"}, {"max_age": "0"}],
+    ids=lambda demand: "-".join(demand.values()),
+)
+def test_a_demand_to_sign_in_again_is_met_by_signing_in_after_it(
+    relying_party: RelyingParty, clock: Clock, demand: dict[str, str]
+) -> None:
+    """Requirement 40."""
+    user = relying_party.user_signs_in()
+    clock.forward(seconds=5)
+    page = at_sign_in(relying_party.authorize(**demand))
+    assert dict(page).items() >= relying_party.asking(**demand).items()
+
+    clock.forward(seconds=5)
+    assert at_sign_in(relying_party.ask(urlencode(page))), "coming back with the old session is not signing in"
+
+    relying_party.user_signs_in(user)
+    clock.forward(seconds=1)
+    back = answer(relying_party.ask(urlencode(page)))
+    assert back["state"] == "a-state" and back["code"]
+
+
+def test_a_demand_that_was_met_is_met_once(relying_party: RelyingParty, clock: Clock) -> None:
+    """The address from the history asks again, after the minute that the way back may take."""
+    user = relying_party.user_signs_in()
+    clock.forward(seconds=5)
+    page = at_sign_in(relying_party.authorize(prompt="login"))
+    relying_party.user_signs_in(user)
+    clock.forward(seconds=61)
+    again = at_sign_in(relying_party.ask(urlencode(page)))
+    assert again != page
+    assert len(again) == len(page)
+
+
+def test_a_demand_of_one_request_does_not_serve_another(relying_party: RelyingParty, clock: Clock) -> None:
+    user = relying_party.user_signs_in()
+    page = at_sign_in(relying_party.authorize(prompt="login"))
+    relying_party.user_signs_in(user)
+    other = [(name, "another" if name == "state" else value) for name, value in page]
+    assert at_sign_in(relying_party.ask(urlencode(other)))
+
+
+@pytest.mark.parametrize("made_up", ["", "0", "0.", "0.x", ".", "x.y", "1.ü", "99999999999999999999999.x"])
+def test_a_demand_that_was_made_up_is_none(relying_party: RelyingParty, made_up: str) -> None:
+    relying_party.user_signs_in()
+    assert at_sign_in(relying_party.authorize(prompt="login", cognate_demanded=made_up))
+
+
+def test_a_demand_survives_a_browser_that_escapes_differently(relying_party: RelyingParty) -> None:
+    user = relying_party.user_signs_in()
+    page = at_sign_in(relying_party.authorize(prompt="login", state="it's ~ü"))
+    relying_party.user_signs_in(user)
+    respelled = "&".join(f"{name}={quote(value, safe='')}" for name, value in page).replace("it%27s%20", "it's+")
+    assert answer(relying_party.ask(respelled))["state"] == "it's ~ü"
+
+
+def test_a_demand_without_any_session_is_met_by_the_first(relying_party: RelyingParty, clock: Clock) -> None:
+    page = at_sign_in(relying_party.authorize(prompt="login", max_age="0"))
+    clock.forward(seconds=30)
+    relying_party.user_signs_in()
+    clock.forward(seconds=1)
+    assert "code" in answer(relying_party.ask(urlencode(page)))
+
+
+def test_a_session_that_is_young_enough_is_not_asked_again(relying_party: RelyingParty, clock: Clock) -> None:
+    relying_party.user_signs_in()
+    clock.forward(seconds=100)
+    assert "code" in answer(relying_party.authorize(max_age="10000"))
+    assert at_sign_in(relying_party.authorize(max_age="99"))
+
+
+def test_a_demand_goes_through_the_sign_in_page_and_back(env: Env, relying_party: RelyingParty, clock: Clock) -> None:
+    user = relying_party.user_signs_in()
+    clock.forward(seconds=30)
+    page = relying_party.authorize(prompt="login", max_age="0", state="s t ü").headers["Location"]
+    shown = relying_party.http.get(page)
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', shown.text)
+    assert token
+    clock.forward(seconds=30)
+    form = {"csrf_token": token[1], "username": user.username, "password": build.PASSWORD}
+    signed_in = relying_party.http.post(page, data=form)
+    assert signed_in.status_code == 303
+    back = answer(relying_party.http.get(signed_in.headers["Location"]))
+    assert back["state"] == "s t ü"
+    identity = relying_party.verified(relying_party.redeem(back["code"]).json["id_token"])
+    assert identity["auth_time"] == int(clock.moment.timestamp())
+
+
+# -- failures --------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_is_told_as_a_request_id_and_logged_without_secrets(
+    relying_party: RelyingParty, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    relying_party.user_signs_in()
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("the reason")
+
+    monkeypatch.setattr(codes, "give", fail)
+    back = answer(relying_party.authorize(state="a-secret-state"))
+    assert back["error"] == "server_error"
+    assert "the reason" not in back["error_description"]
+    request_id = back["error_description"].split()[-1].rstrip(".")
+    assert request_id in caplog.text
+    assert "the reason" in caplog.text
+    assert "a-secret-state" not in caplog.text
+
+
+def disable(env: Env, user: User) -> None:
+    with env.transaction():
+        env.db.execute(update(User).where(User.sub == user.sub).values(enabled=False))
