@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
-from flask_migrate import Migrate
 from sqlalchemy import select
+from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, config, health, hosted, installation, oauth, web
@@ -64,7 +64,6 @@ def create_app(
     )
     _prepare(settings)
     db.init_app(app)
-    Migrate(app, db, directory=str(ROOT / "migrations"), render_as_batch=True)
 
     seal = Seal(installation.key(settings))
     opened = installation.open_secrets(app, seal)
@@ -93,7 +92,9 @@ def create_app(
     health.open_on(app)
     for door in (api, oauth, hosted):
         door.open_on(app, env)
-    app.wsgi_app = well_known.Prepared(web.PoolByPath(app.wsgi_app), env)  # type: ignore[method-assign]
+    app.wsgi_app = web.PlainAddress(  # type: ignore[method-assign]
+        well_known.Prepared(web.PoolByPath(app.wsgi_app), env)
+    )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -101,11 +102,15 @@ def create_app(
 
 
 def _prepare(settings: Settings) -> None:
-    if settings.database_url.startswith("sqlite"):
-        try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise SettingsError(f"COGNATE_DATA_DIR {settings.data_dir} cannot be made: {error.strerror}.") from None
+    """The directory, and SQLite's file: for the owner only, whatever the umask, for hashes and addresses are in it."""
+    file = make_url(settings.database_url).database
+    if not settings.database_url.startswith("sqlite") or file is None or os.path.exists(file):
+        return
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise SettingsError(f"COGNATE_DATA_DIR: {error.filename} cannot be made: {error.strerror}.") from None
 
 
 def _mail(settings: Settings, now: Callable[[], datetime]) -> Sender:

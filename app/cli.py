@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from flask import Flask
 
 from app import __version__, config, create_app, demo, installation, server
+from app.accounts import sweep
 from app.config import Settings, SettingsError
 from app.env import Env
 from app.errors import Refusal
@@ -40,6 +42,13 @@ def main() -> None:
         sys.exit(1)
 
 
+def for_migrations() -> Flask:
+    """For whoever writes one: `flask --app app.cli:for_migrations db revision --autogenerate`, `db check`."""
+    app = create_app()
+    installation.migratable(app)
+    return app
+
+
 def _settings() -> Settings:
     settings = config.read(os.environ)
     logging.config.dictConfig(server.log_configuration(settings))
@@ -51,9 +60,7 @@ def _environment() -> Iterator[Env]:
     """The same environment that requests have."""
     settings = _settings()
     app = create_app(settings)
-    behind = installation.pending_migrations(app)
-    if behind:
-        raise SettingsError(f"The database is {behind}; run `cognate migrate` with the same settings.")
+    installation.demand_ready(app)
     with app.app_context():
         yield app.extensions["cognate"]
 
@@ -81,11 +88,13 @@ def demo_command(seed_only: bool) -> None:
     if not settings.development:
         raise SettingsError("The demo has a known user and an open outbox: it needs COGNATE_MODE=development.")
     app = create_app(settings)
-    if installation.pending_migrations(app):
+    if installation.pending_migrations(app) or app.secret_key is None:
         installation.migrate(app, app.extensions["cognate"].seal)
+        server.disconnect(app)
         app = create_app(settings)
     with app.app_context():
         facts = demo.prepare(app.extensions["cognate"])
+    server.disconnect(app)
     click.echo(demo.printed(facts))
     if not seed_only:
         server.serve(settings)
@@ -123,16 +132,22 @@ def revoke_access_key(key_id: str) -> None:
     click.echo(f"{key_id} is revoked.")
 
 
+@cognate.command()
+def purge() -> None:
+    """Forget what has expired. Servers do this by themselves, a few times an hour."""
+    with _environment() as env:
+        for table, rows in sweep.expired(env).items():
+            click.echo(f"{rows:>8}  {table}")
+
+
 @cognate.command("rotate-keys")
 @click.argument("pool_id")
 @click.option(
     "--emergency", is_flag=True, help="Sign with the new keys at once and forget the old ones: all tokens end."
 )
 def rotate_keys(pool_id: str, emergency: bool) -> None:
-    """Give a pool new signing keys: published at once, signing later, the old ones kept as long as their tokens live."""
+    """Give a pool new signing keys: published at once, signing a little later, when verifiers have seen them."""
     with _environment() as env:
-        pool = find.pool(env, pool_id)
-        with env.transaction():
-            begins = keys.rotate(env, pool, emergency=emergency)
+        begins = keys.rotate(env, find.pool(env, pool_id), emergency=emergency)
     when = "now; the old ones are forgotten" if emergency else f"from {begins:%Y-%m-%d %H:%M:%S} UTC"
     click.echo(f"New signing keys of {pool_id} are published, and sign {when}.")

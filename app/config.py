@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,6 +17,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 PREFIX = "COGNATE_"
 Mode = Literal["production", "development"]
@@ -25,8 +29,24 @@ class SettingsError(Exception):
     """A setting is wrong; the message is one line that names it."""
 
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+WEAKEST_MEMORY_KIB, WEAKEST_WORK = 7168, 7168 * 5
+"""The cheapest Argon2id that OWASP's Password Storage Cheat Sheet names: memory, and memory times passes."""
+
+
 def _text(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("text in one line")
     return value
+
+
+def _matching(pattern: str, expected: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(expected)
+        return value
+
+    return read
 
 
 def _number(low: int, high: int) -> Callable[[str], int]:
@@ -60,16 +80,20 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def _origin(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("an absolute http or https URL without query, such as https://auth.example.com")
-    return value.rstrip("/")
-
-
-def _region(value: str) -> str:
-    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-[0-9]", value):
-        raise ValueError("a name that looks like a region, such as us-east-1")
-    return value
+    """In the form that browsers and relying parties compare: lower case, no default port, no slash at the end."""
+    expected = ValueError("an http or https URL of a host, without path or query, such as https://auth.example.com")
+    found = re.fullmatch(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/*", value.lower(), re.ASCII)
+    if not found or not 0 < int(found[3] or 1) < 65536:
+        raise expected
+    scheme, host, port = found[1], found[2], found[3]
+    if host.startswith("["):
+        try:
+            host = f"[{ipaddress.IPv6Address(host[1:-1])}]"
+        except ValueError:
+            raise expected from None
+    if port and int(port) == {"http": 80, "https": 443}[scheme]:
+        port = None
+    return f"{scheme}://{host}:{int(port)}" if port else f"{scheme}://{host}"
 
 
 def _key(value: str) -> bytes:
@@ -83,9 +107,22 @@ def _key(value: str) -> bytes:
 
 
 def _database(value: str) -> str:
-    if not re.match(r"(sqlite|postgresql)(\+psycopg)?:", value):
-        raise ValueError("a URL that begins with postgresql:// or sqlite:///")
-    return re.sub(r"^postgresql:", "postgresql+psycopg:", value)
+    """As SQLAlchemy reads it. A relative path of a file is one from here, as every other path is."""
+    expected = ValueError("a URL that begins with postgresql:// or sqlite:///")
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise expected from None
+    if url.drivername in ("postgresql", "postgresql+psycopg"):
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    # In memory, every connection would have a database of its own.
+    if url.drivername != "sqlite" or not url.database or url.database.startswith((":", "file:")) or url.query:
+        raise expected
+    return _sqlite(Path(url.database))
+
+
+def _sqlite(path: Path) -> str:
+    return URL.create("sqlite", database=str(path.resolve())).render_as_string()
 
 
 def _path(value: str) -> Path:
@@ -111,15 +148,19 @@ class Settings:
         "development keeps messages in the outbox and accepts any API signature from loopback",
     )
     data_dir: Path = _setting(Path("var"), _path, "where the SQLite file, the key and generated certificates are kept")
-    database_url: str = _setting("", _database, "PostgreSQL or SQLite; empty: cognate.sqlite in the data directory")
+    database_url: str = _setting(
+        "", _database, "PostgreSQL or SQLite; empty: cognate.sqlite in the data directory", secret=True
+    )
     database_pool: int = _setting(
-        6, _number(2, 100), "connections to PostgreSQL that one worker keeps at most; more than threads"
+        6, _number(2, 100), "database connections that one worker keeps at most; more than threads"
     )
     key: bytes = _setting(b"", _key, "the key-encryption key, 32 bytes in base64; empty: see key_file", secret=True)
     key_file: Path | None = _setting(
         None, _optional_path, "a file with the key in base64; unset: key in the data directory, made at the first start"
     )
-    host: str = _setting("127.0.0.1", _text, "the address to listen on")
+    host: str = _setting(
+        "127.0.0.1", _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"), "the address to listen on"
+    )
     port: int = _setting(8080, _number(1, 65535), "the port to listen on")
     workers: int = _setting(0, _number(0, 64), "worker processes; 0: one per core")
     threads: int = _setting(4, _number(1, 64), "threads in each worker")
@@ -130,49 +171,85 @@ class Settings:
     tls: str = _setting("", _one_of("", "self-signed"), "self-signed makes a certificate for development")
     tls_certificate: Path | None = _setting(None, _optional_path, "PEM file of the certificate chain")
     tls_key: Path | None = _setting(None, _optional_path, "PEM file of the certificate's private key")
-    region: str = _setting("us-east-1", _region, "the region that pool ids begin with and signatures are scoped to")
-    account_id: str = _setting("000000000000", _text, "the account in ARNs")
-    theme: str = _setting("default", _text, "the folder in themes/ that pages are drawn from")
+    region: str = _setting(
+        "us-east-1",
+        _matching(r"[a-z]{2}(-[a-z]+)+-[0-9]", "a name that looks like a region, such as us-east-1"),
+        "the region that pool ids begin with and signatures are scoped to",
+    )
+    account_id: str = _setting("000000000000", _matching("[0-9]{12}", "12 digits"), "the account in ARNs")
+    theme: str = _setting(
+        "default",
+        _matching("[A-Za-z0-9][A-Za-z0-9_-]*", "the name of a folder in themes/"),
+        "the folder in themes/ that pages are drawn from",
+    )
     argon2_memory_kib: int = _setting(19456, _number(8, 4194304), "Argon2id: memory of one hash in KiB")
     argon2_time: int = _setting(2, _number(1, 100), "Argon2id: passes")
     argon2_parallelism: int = _setting(1, _number(1, 16), "Argon2id: lanes")
     hash_wait: float = _setting(5.0, _seconds, "seconds that a password waits for a free core before 429")
-    smtp_host: str = _setting("", _text, "the mail server; empty: no mail is sent")
+    smtp_host: str = _setting(
+        "",
+        _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"),
+        "the mail server; empty: no mail is sent, or in development kept in the outbox",
+    )
     smtp_port: int = _setting(587, _number(1, 65535), "the mail server's port")
     smtp_tls: str = _setting("starttls", _one_of("starttls", "tls", "none"), "how the mail connection is encrypted")
     smtp_username: str = _setting("", _text, "the mail account; empty: no authentication")
     smtp_password: str = _setting("", _text, "the mail account's password", secret=True)
-    smtp_from: str = _setting("no-reply@localhost", _text, "the sender of mails")
+    smtp_from: str = _setting(
+        "no-reply@localhost",
+        _matching(r"[!-;=?-~]+@[A-Za-z0-9.-]+", "an e-mail address, such as no-reply@example.com"),
+        "the sender of mails",
+    )
     access_log: bool = _setting(True, _switch, "whether each request is logged: address, method, path, status, time")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "the least important line logged")
 
     def __post_init__(self) -> None:
         if not self.database_url:
-            object.__setattr__(self, "database_url", f"sqlite:///{(self.data_dir / 'cognate.sqlite').resolve()}")
+            object.__setattr__(self, "database_url", _sqlite(self.data_dir / "cognate.sqlite"))
+        if not self.base_url:
+            scheme = "https" if self.tls or self.tls_certificate else "http"
+            object.__setattr__(self, "base_url", f"{scheme}://localhost:{self.port}")
+        self._refuse_contradictions()
+        if self.mode == "production":
+            self._refuse_development()
+
+    def _refuse_contradictions(self) -> None:
+        """Of two settings that do not go together, one would be ignored without a word."""
+        if self.key and self.key_file:
+            raise SettingsError("COGNATE_KEY and COGNATE_KEY_FILE exclude each other: set one of them.")
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise SettingsError("COGNATE_TLS_CERTIFICATE and COGNATE_TLS_KEY belong together: set both or neither.")
         if self.tls and self.tls_certificate:
             raise SettingsError("COGNATE_TLS and COGNATE_TLS_CERTIFICATE exclude each other: set one of them.")
-        if not self.base_url:
-            scheme = "https" if self.tls or self.tls_certificate else "http"
-            object.__setattr__(self, "base_url", f"{scheme}://localhost:{self.port}")
+        if (self.tls or self.tls_certificate) and not self.https:
+            raise SettingsError(f"COGNATE_BASE_URL is {self.base_url}, but with a certificate we answer https only.")
         if self.database_pool <= self.threads:
             # A thread that holds a connection may need a second one for a moment; with none to spare, all wait.
             raise SettingsError("COGNATE_DATABASE_POOL must be greater than COGNATE_THREADS.")
-        if self.mode == "production":
-            self._refuse_development()
+        if self.smtp_username and not self.smtp_host:
+            raise SettingsError("COGNATE_SMTP_USERNAME needs COGNATE_SMTP_HOST: without it no mail is sent.")
+        if bool(self.smtp_username) != bool(self.smtp_password):
+            raise SettingsError("COGNATE_SMTP_USERNAME and COGNATE_SMTP_PASSWORD belong together: set both or neither.")
 
     def _refuse_development(self) -> None:
         """What is handy on a laptop and dangerous on the Internet is refused, not warned about."""
         if self.tls == "self-signed":
             raise SettingsError("COGNATE_TLS=self-signed is for development: give COGNATE_TLS_CERTIFICATE, or a proxy.")
-        host = urlsplit(self.base_url).hostname or ""
-        if self.base_url.startswith("http:") and host not in ("localhost", "127.0.0.1", "::1"):
+        if not self.https and urlsplit(self.base_url).hostname not in LOOPBACK:
             raise SettingsError(
                 f"COGNATE_BASE_URL is {self.base_url}: production needs https (plain http is for localhost only)."
             )
-        if self.smtp_host and self.smtp_tls == "none" and self.smtp_host not in ("localhost", "127.0.0.1", "::1"):
-            raise SettingsError("COGNATE_SMTP_TLS=none would send codes in clear: use starttls or tls.")
+        work = self.argon2_memory_kib * self.argon2_time
+        if self.argon2_memory_kib < WEAKEST_MEMORY_KIB or work < WEAKEST_WORK:
+            raise SettingsError(
+                "COGNATE_ARGON2_MEMORY_KIB and COGNATE_ARGON2_TIME make hashes that are too cheap for production: "
+                f"at least {WEAKEST_MEMORY_KIB} KiB, and {WEAKEST_WORK} for memory times passes."
+            )
+        if self.smtp_host and self.smtp_host not in LOOPBACK:
+            if self.smtp_tls == "none":
+                raise SettingsError("COGNATE_SMTP_TLS=none would send codes in clear: use starttls or tls.")
+            if self.smtp_from.endswith("@localhost"):
+                raise SettingsError(f"COGNATE_SMTP_FROM is {self.smtp_from}, which no mail server accepts.")
 
     @property
     def development(self) -> bool:

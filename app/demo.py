@@ -173,6 +173,7 @@ def _write(path: Path, facts: Facts) -> None:
     text = json.dumps(facts, indent=2) + "\n"
     if path.exists() and path.read_text() == text:
         return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

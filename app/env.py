@@ -7,6 +7,7 @@ and ends; nobody else commits.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from app.config import Settings
 from app.errors import Refusal
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 STALE_AFTER = 0.5
 """Seconds for which cached configuration is believed without asking the database whether it changed."""
@@ -215,7 +217,8 @@ class Env:
         """The one write of a request: committed at the end, rolled back by an exception.
 
         A refusal with `keep` commits what was written on the way to it. What `after_commit` collected runs once the
-        commit has happened, in order; the first that fails is raised, and the others still run.
+        commit has happened, in order; the first that fails is raised, and the others still run. A refusal goes before
+        what failed after it.
         """
         session = self.db
         if self._open(session):
@@ -237,18 +240,22 @@ class Env:
         finally:
             session.info.pop("after_commit", None)
             session.close()
-        failure: Refusal | None = None
+        said: Exception | None = refusal
         for act in later:
             try:
                 act()
-            except Refusal as failed:
-                failure = failure or failed
-        if refusal or failure:
-            raise (refusal or failure)  # type: ignore[misc]
+            except Exception as failed:
+                if said and not isinstance(failed, Refusal):
+                    log.exception("failed after the commit, and is not told")
+                said = said or failed
+        if said:
+            raise said
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Do this once the transaction has been committed; nothing leaves the building before."""
-        later: list[Callable[[], None]] = self.db.info["after_commit"]
+        later: list[Callable[[], None]] | None = self.db.info.get("after_commit")
+        if later is None:
+            raise RuntimeError("no transaction is open whose commit could be waited for")
         later.append(act)
 
     def configuration_changed(self) -> None:

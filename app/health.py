@@ -42,9 +42,10 @@ def checks() -> dict[str, str]:
     try:
         behind = installation.pending_migrations(app)
     except SQLAlchemyError as error:
-        log.error("the database does not answer: %s", type(error).__name__)
-        behind = "not reachable"
+        behind = f"not reachable ({type(error).__name__})"
     reachable = behind is None or not behind.startswith("not reachable")
+    if not reachable:
+        log.error("the database is %s", behind)  # the reason names hosts and files: it is for the log
     found = {"database": "ok" if reachable else "not reachable"}
     found["migrations"] = "ok" if behind is None else ("unknown" if not reachable else behind)
     found["key"] = "unknown" if behind else _key(app)
@@ -56,7 +57,10 @@ def _key(app: Flask) -> str:
         opened = installation.open_secrets(app, current_env().seal)
     except SettingsError:
         return "wrong"
-    return "ok" if opened else "missing"
+    if opened is None:
+        return "missing"
+    # The database may have been migrated, or have become another one, since this process began.
+    return "ok" if opened.cookies == app.secret_key else "another since the start"
 
 
 def _answer(body: dict[str, str], status: int) -> Response:

@@ -12,26 +12,29 @@ import binascii
 import ipaddress
 import os
 import secrets
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
-from flask_migrate import upgrade
-from sqlalchemy import inspect, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.config import Settings, SettingsError
-from app.crypto.seal import Seal, SealBroken
-from app.db import db
+from app.crypto.seal import SealBroken
+from app.db import db, reading_options, replaced
+from app.env import Sealer
 from app.models import InstallationSecret, Revision
 
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 NAMES = ("hashes", "cookies")
 KEY_FILE = "key"
 
@@ -49,7 +52,7 @@ def key(settings: Settings) -> bytes:
     if settings.key_file:
         return _from_file(settings.key_file)
     path = settings.data_dir / KEY_FILE
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists() it does not raise where it may not look
         _make(path)
     return _from_file(path)
 
@@ -62,12 +65,20 @@ def _make(path: Path) -> None:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(base64.b64encode(secrets.token_bytes(32)).decode("ascii") + "\n")
+            # A power cut must not take the key after the database has begun to depend on it.
+            file.flush()
+            os.fsync(file.fileno())
         try:
             os.link(draft, path)
         except FileExistsError:
             pass
         finally:
             draft.unlink()
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
     except OSError as error:
         raise SettingsError(f"COGNATE_DATA_DIR {path.parent} cannot be written to: {error.strerror}.") from None
 
@@ -90,13 +101,33 @@ def tls_files(settings: Settings) -> tuple[Path | None, Path | None]:
         for path in (settings.tls_certificate, settings.tls_key):
             if not os.access(path, os.R_OK):
                 raise SettingsError(f"The TLS file {path} cannot be read.")
+        try:
+            # Without a password, OpenSSL would ask for one at the terminal.
+            ssl.create_default_context().load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+        except (OSError, ValueError):
+            raise SettingsError(
+                f"COGNATE_TLS_CERTIFICATE {settings.tls_certificate} and COGNATE_TLS_KEY {settings.tls_key} are no "
+                "pair: expected a PEM certificate chain and its private key, without a password."
+            ) from None
         return settings.tls_certificate, settings.tls_key
     if settings.tls != "self-signed":
         return None, None
     certificate, private = settings.data_dir / "tls-certificate.pem", settings.data_dir / "tls-key.pem"
-    if not certificate.exists() or not private.exists():
-        _make_certificate(settings, certificate, private)
+    try:
+        if not private.exists() or not _in_time(certificate):
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_certificate(settings, certificate, private)
+    except OSError as error:
+        raise SettingsError(f"COGNATE_DATA_DIR {settings.data_dir} cannot be used: {error.strerror}.") from None
     return certificate, private
+
+
+def _in_time(certificate: Path) -> bool:
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return datetime.now(UTC) < found.not_valid_after_utc
 
 
 def _make_certificate(settings: Settings, certificate: Path, private: Path) -> None:
@@ -130,36 +161,95 @@ def _make_certificate(settings: Settings, certificate: Path, private: Path) -> N
     certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
 
 
-def migrate(app: Flask, seal: Seal) -> None:
+def migrate(app: Flask, seal: Sealer) -> None:
     """Bring the database to this version, and make what belongs to every installation."""
+    migratable(app)
+    from flask_migrate import upgrade
+
     with app.app_context():
         try:
+            with _reading() as connection:
+                found = _revision(connection)
+            if found is not None and found not in revisions():
+                raise SettingsError(f"The database is at revision {found}: a newer version of Cognate has migrated it.")
             upgrade()
-        except OperationalError as error:
-            raise SettingsError(f"COGNATE_DATABASE_URL cannot be used: {_reason(error)}") from None
+        except DBAPIError as error:
+            if not _is_the_servers(error):
+                raise
+            raise _unusable(error) from None
     create_secrets(app, seal)
 
 
+def migratable(app: Flask) -> None:
+    """Give the application Flask-Migrate. Imported here only: Alembic would be a sixth of the time a start takes."""
+    from flask_migrate import Migrate
+
+    Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
+
+
+@cache
+def revisions() -> list[str]:
+    """The revisions that this version knows, oldest first: files in migrations/versions begin with them."""
+    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def pending_migrations(app: Flask) -> str | None:
-    """What keeps the database from being used, as the end of a sentence; None when it is ready."""
+    """What keeps the database from being used, as the end of a sentence; None when it is ready.
+
+    A revision that is not known here is a newer version's. Migrations expand before they contract, so servers of the
+    version before go on while the new ones start.
+    """
     with app.app_context():
-        script = ScriptDirectory.from_config(app.extensions["migrate"].migrate.get_config())
         try:
-            with db.engine.connect() as connection:
-                found = MigrationContext.configure(connection).get_current_revision()
-        except OperationalError as error:
+            with _reading() as connection:
+                if replaced(connection):
+                    return "not reachable (its file was removed or replaced)"
+                found = _revision(connection)
+        except DBAPIError as error:
             return f"not reachable ({_reason(error)})"
-    if found == script.get_current_head():
+    if found is None:
+        return "empty"
+    return f"at revision {found}, not at {revisions()[-1]}" if found in revisions()[:-1] else None
+
+
+def demand_ready(app: Flask) -> None:
+    """Refuse to serve what would fail every request. Raises SettingsError."""
+    behind = pending_migrations(app)
+    if behind is None and app.secret_key is None:
+        behind = "without its secrets"  # a migration was interrupted at the end
+    if behind is not None:
+        raise SettingsError(f"The database is {behind}; run `cognate migrate` with the same settings.")
+
+
+@contextmanager
+def _reading() -> Iterator[Connection]:
+    """A connection that only reads: health checks must not queue for the one writer's place that SQLite has."""
+    with db.engine.connect().execution_options(**reading_options(str(db.engine.url))) as connection:
+        yield connection
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
         return None
-    return "empty" if found is None else f"at revision {found}, not at {script.get_current_head()}"
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
-def _reason(error: OperationalError) -> str:
+def _is_the_servers(error: DBAPIError) -> bool:
+    """Whether the database server refuses, or cannot be reached; anything else is a mistake of ours."""
+    return isinstance(error, OperationalError) or getattr(error.orig, "sqlstate", None) == "42501"
+
+
+def _unusable(error: DBAPIError) -> SettingsError:
+    return SettingsError(f"COGNATE_DATABASE_URL cannot be used: {_reason(error)}.")
+
+
+def _reason(error: DBAPIError) -> str:
     """The driver's first line. (SQLAlchemy's own text quotes statements, and the URL with its password.)"""
-    return str(error.orig).strip().splitlines()[0]
+    return str(error.orig).strip().splitlines()[0].rstrip(".")
 
 
-def create_secrets(app: Flask, seal: Seal) -> None:
+def create_secrets(app: Flask, seal: Sealer) -> None:
     """Make what is missing, after a migration. Safe to run twice, and by two processes at once."""
     with app.app_context():
         for name in NAMES:
@@ -178,25 +268,27 @@ def _add_once(row: InstallationSecret | Revision) -> None:
         db.session.close()
 
 
-def open_secrets(app: Flask, seal: Seal) -> Secrets | None:
+def open_secrets(app: Flask, seal: Sealer) -> Secrets | None:
     """The installation's secrets; None while the database has not been migrated.
 
     Raises SettingsError when the key is not the one that they were sealed with.
     """
     with app.app_context():
         try:
-            if not inspect(db.engine).has_table(InstallationSecret.__tablename__):
-                return None
-        except OperationalError as error:
-            raise SettingsError(f"COGNATE_DATABASE_URL cannot be used: {_reason(error)}") from None
-        with db.session.begin():
-            sealed = {row.name: row.sealed for row in db.session.scalars(select(InstallationSecret))}
-        db.session.close()
+            with _reading() as connection:
+                if not inspect(connection).has_table(InstallationSecret.__tablename__):
+                    return None
+                rows = connection.execute(select(InstallationSecret.name, InstallationSecret.sealed)).all()
+        except DBAPIError as error:
+            raise _unusable(error) from None
+    sealed = {name: text for name, text in rows}
     if set(NAMES) - sealed.keys():
         return None
     try:
         opened = {name: seal.open(sealed[name], about=_about(name)) for name in NAMES}
     except SealBroken:
+        with app.app_context():
+            db.engine.dispose()  # the application will not be: its connections would be nobody's
         raise SettingsError(
             "The key is not the one that this database was made with (COGNATE_KEY, COGNATE_KEY_FILE, or the file "
             "`key` in the data directory). Nothing can be read without it: restore the right one."

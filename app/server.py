@@ -6,7 +6,13 @@ migrations. Workers read the same environment and build their own application.
 
 from __future__ import annotations
 
+import logging
 import signal
+import socket
+import sys
+import threading
+import time
+from random import SystemRandom
 from typing import Any
 
 from flask import Flask
@@ -16,22 +22,27 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from app import create_app, installation
+from app.accounts import sweep
 from app.config import Settings, SettingsError
 from app.db import db
 
+log = logging.getLogger(__name__)
+
 ACCESS_LOG = "%(addr)s %(method)s %(path)s %(status)d %(dt_ms).1f ms"
 """The path and never the query: that holds codes, states and tokens."""
+SWEEP_EVERY = 900
+"""Seconds between two sweeps of a worker, on average."""
 
 
 def serve(settings: Settings) -> None:
     """Serve until told to stop (SIGINT, SIGTERM), finishing what is under way. Raises SettingsError beforehand."""
-    check(settings)
+    address = check(settings)
     certificate, key = installation.tls_files(settings)
     Granian(
         "app.server:worker",
         factory=True,
         interface=Interfaces.WSGI,
-        address=settings.host,
+        address=address,
         port=settings.port,
         workers=settings.workers_or_cores,
         blocking_threads=settings.threads,
@@ -54,21 +65,65 @@ def worker() -> Flask:
     """The application of one worker process.
 
     A worker is forked with the parent's signal handlers, and gets its own only once this function has returned; a
-    stop that came in between would be swallowed, and Ctrl-C would then take as long as the kill timeout.
+    stop that came in between would be swallowed, and Ctrl-C would then take as long as the kill timeout. A terminal
+    sends Ctrl-C to workers as well; together with the SIGTERM that the parent then sends, it would hang them.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    return create_app()
+    try:
+        app = create_app()
+        installation.demand_ready(app)
+    except SettingsError as wrong:
+        log.error("a worker cannot start: %s", wrong)
+        sys.exit(1)
+    threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
+    return app
 
 
-def check(settings: Settings) -> None:
-    """Refuse to start where nothing could be answered. Raises SettingsError."""
+def _sweep_now_and_then(app: Flask) -> None:
+    """Forget what has expired, in every worker; at random times, so that they do not all do it at once."""
+    pause = SystemRandom()
+    while True:
+        time.sleep(pause.uniform(0.5, 1.5) * SWEEP_EVERY)
+        try:
+            with app.app_context():
+                sweep.expired(app.extensions["cognate"])
+        except Exception:
+            log.exception("sweeping failed; it will be tried again")
+
+
+def check(settings: Settings) -> str:
+    """Refuse to start where nothing could be answered. Returns the IP address to listen on. Raises SettingsError."""
+    address = _free_address(settings)
     app = create_app(settings)
-    behind = installation.pending_migrations(app)
+    installation.demand_ready(app)
+    disconnect(app)
+    return address
+
+
+def disconnect(app: Flask) -> None:
+    """Close every connection, before workers are forked: none may be shared with them.
+
+    Above all not of SQLite, which would believe in the child that it holds the locks of the parent.
+    """
     with app.app_context():
-        db.engine.dispose()  # no connection may be shared with the workers that are forked from here
-    if behind:
-        raise SettingsError(f"The database is {behind}; run `cognate migrate` with the same settings.")
+        db.engine.dispose()
+
+
+def _free_address(settings: Settings) -> str:
+    """granian wants a number, and lets two servers listen on one port (SO_REUSEPORT): each would get some requests."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+        return str(address[0])
+    except OSError as error:
+        raise SettingsError(
+            f"COGNATE_HOST {settings.host} and COGNATE_PORT {settings.port} cannot be listened on: {error.strerror}."
+        ) from None
 
 
 def log_configuration(settings: Settings) -> dict[str, Any]:

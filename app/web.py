@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, request, url_for
+from flask import Flask, Response, current_app, request, url_for
 
 from app import errors
 from app.config import Settings
@@ -23,8 +23,10 @@ from app.pools import find
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_POOL_PATH = re.compile(r"/([a-z]{2}(?:-[a-z]+)+-[0-9]_[0-9a-zA-Z]{1,40})(/.*)")
+_POOL_PATH = re.compile(r"/(?=[^/]{1,55}/)([a-z]{2}(?:-[a-z]+)+-[0-9]_[0-9a-zA-Z]+)(/.*)")
 _POOL_ID = "cognate.pool_id"
+_POOL = "cognate.pool"
+_REQUEST_ID = "cognate.request_id"
 
 
 class PoolByPath:
@@ -39,6 +41,22 @@ class PoolByPath:
             environ[_POOL_ID] = found[1]
             environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/{found[1]}"
             environ["PATH_INFO"] = found[2]
+        return self._wsgi(environ, start_response)
+
+
+class PlainAddress:
+    """WSGI middleware: whoever comes by IPv4 to a server that listens on `::` has his usual address.
+
+    As `::ffff:192.0.2.1` (RFC 4291, 2.5.5.2) he would be another one to limits and logs, and loopback would be none.
+    """
+
+    def __init__(self, wsgi: Wsgi) -> None:
+        self._wsgi = wsgi
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        address = str(environ.get("REMOTE_ADDR", ""))
+        if address.lower().startswith("::ffff:") and "." in address:
+            environ["REMOTE_ADDR"] = address[len("::ffff:") :]
         return self._wsgi(environ, start_response)
 
 
@@ -59,14 +77,14 @@ def version() -> str:
 
 def current_pool() -> Pool:
     """The pool that this request is about, by path or by host. Raises errors.UnknownPool."""
-    if "pool" not in g:
+    found: Pool | None = request.environ.get(_POOL)
+    if found is None:
         env = current_env()
         pool_id = request.environ.get(_POOL_ID)
-        pool = find.pool(env, pool_id) if pool_id else find.pool_by_host(env, request.host)
-        if pool is None:
+        found = find.pool(env, pool_id) if pool_id else find.pool_by_host(env, request.host)
+        if found is None:
             raise errors.UnknownPool(request.host)
-        g.pool = pool
-    found: Pool = g.pool
+        request.environ[_POOL] = found
     return found
 
 
@@ -77,9 +95,7 @@ def origin() -> Origin:
 
 def request_id() -> str:
     """One id for the answer, the log and the page that says sorry."""
-    if "request_id" not in g:
-        g.request_id = str(uuid.uuid4())
-    return str(g.request_id)
+    return str(request.environ.setdefault(_REQUEST_ID, str(uuid.uuid4())))
 
 
 def carry(endpoint: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from alembic import context
 from flask import current_app
-from sqlalchemy import JSON
+from sqlalchemy import JSON, Connection
 
 import app.models  # noqa: F401 - fills the metadata
 from app.db import Base, utc
@@ -25,26 +25,43 @@ def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[Fa
 
 
 def run() -> None:
-    engine = extension.db.engine
-    with engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            # Altering copies the table and drops the old one; with foreign keys on, the rows that point to it
-            # would go with it. The pragma does nothing inside a transaction, so it comes before the first.
-            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=OFF")
-        context.configure(
-            connection=connection,
-            target_metadata=Base.metadata,
-            render_as_batch=True,  # SQLite cannot alter a column: the table is copied
-            compare_type=True,
-            render_item=render_item,
-        )
-        with context.begin_transaction():
-            if connection.dialect.name == "postgresql":
-                # Two hosts that start at once: one migrates, the other waits and finds nothing to do.
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7262673)")
+    with extension.db.engine.connect() as connection:
+        {"sqlite": on_sqlite, "postgresql": on_postgresql}[connection.dialect.name](connection)
+
+
+def on_postgresql(connection: Connection) -> None:
+    configure(connection)
+    with context.begin_transaction():
+        # Two hosts that start at once: one migrates, the other waits and finds nothing to do.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7262673)")
+        context.run_migrations()
+
+
+def on_sqlite(connection: Connection) -> None:
+    """In one transaction, which Alembic would not do by itself: whoever comes second waits, and half is never done."""
+    sqlite = connection.connection.dbapi_connection
+    # Altering copies the table and drops the old one; with foreign keys on, the rows that point to it would go with
+    # it. The pragma does nothing inside a transaction, so it comes before.
+    sqlite.execute("PRAGMA foreign_keys=OFF")
+    try:
+        with connection.begin():
+            configure(connection)
             context.run_migrations()
-        if connection.dialect.name == "sqlite":
-            connection.connection.dbapi_connection.execute("PRAGMA foreign_keys=ON")
+            lost = sqlite.execute("PRAGMA foreign_key_check").fetchall()
+            if lost:
+                raise RuntimeError(f"the migration would leave rows that point nowhere: {lost[:5]}")
+    finally:
+        sqlite.execute("PRAGMA foreign_keys=ON")
+
+
+def configure(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,  # SQLite cannot alter a column: the table is copied
+        compare_type=True,
+        render_item=render_item,
+    )
 
 
 run()

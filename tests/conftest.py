@@ -9,10 +9,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import event
 
 from app import create_app, installation
@@ -21,7 +23,7 @@ from app.db import db
 from app.env import Env
 from app.messaging import outbox
 from app.models import OutboxMessage
-from tests import postgres
+from tests import chromium, postgres
 
 KEY = bytes(range(32))
 COUNTER = itertools.count()
@@ -45,14 +47,14 @@ class Clock:
 
 
 def test_settings(database_url: str, **other: object) -> Settings:
-    """Settings of a test: cheap hashes, a fixed key."""
+    """Settings of a test: a fixed key, and cheap hashes where they are allowed."""
+    cheap = {} if other.get("mode") == "production" else {"argon2_memory_kib": 64, "argon2_time": 1}
     return Settings(
         **{  # type: ignore[arg-type]
             "mode": "development",
             "database_url": database_url,
             "key": KEY,
-            "argon2_memory_kib": 64,
-            "argon2_time": 1,
+            **cheap,
             **other,
         }
     )
@@ -120,6 +122,21 @@ def app(settings: Settings, clock: Clock) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def another_app() -> Iterator[Callable[..., Flask]]:
+    """Makes more applications, as other processes on the same database would have; takes what `create_app` takes."""
+    made: list[Flask] = []
+
+    def make(settings: Settings, **world: Any) -> Flask:
+        made.append(create_app(settings, **world))
+        return made[-1]
+
+    yield make
+    for application in made:
+        with application.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
 def env(app: Flask) -> Iterator[Env]:
     """The environment of a use-case, inside an application context."""
     with app.app_context():
@@ -141,6 +158,15 @@ def sent(app: Flask) -> Callable[..., list[OutboxMessage]]:
             return outbox.kept(app.extensions["cognate"], to)
 
     return look
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, one for the whole run, because Playwright can be started once; each test opens a context of its own."""
+    with sync_playwright() as playwright:
+        started = chromium.launch(playwright)
+        yield started
+        started.close()
 
 
 @pytest.fixture

@@ -6,11 +6,14 @@ import logging
 import smtplib
 import ssl
 from collections.abc import Callable
+from email.headerregistry import Address
 from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
 
 from app import errors
 from app.config import Settings
 from app.env import Message
+from app.policy.attributes import looks_like_email
 
 TIMEOUT = 10
 """Seconds for each step of the conversation: a mail server that hangs must not hold a worker for long."""
@@ -29,18 +32,25 @@ class Smtp:
         try:
             mail = self._mail(message)
             with self._connect() as server:
-                server.send_message(mail)
+                # The address as it is: out of the header, "a@example.com, b@example.com" would be two recipients.
+                server.send_message(mail, to_addrs=[message.to])
         except (OSError, smtplib.SMTPException, ValueError) as error:
             # The class only: what a mail server answers may quote the message, and with it the code.
             log.warning("mail for %s could not be sent: %s", message.purpose, type(error).__name__)
             raise errors.CodeDeliveryFailure("The e-mail could not be delivered; try again later.") from None
 
     def _mail(self, message: Message) -> EmailMessage:
-        """EmailMessage itself refuses line breaks in headers (ValueError): an address cannot add recipients."""
+        """Raises ValueError for what is not one address; EmailMessage itself does for line breaks in headers."""
+        if not looks_like_email(message.to):
+            raise ValueError("not an address")
+        local, _, domain = message.to.rpartition("@")
         mail = EmailMessage()
         mail["From"] = self._settings.smtp_from
-        mail["To"] = message.to
+        mail["To"] = Address(username=local, domain=domain)
         mail["Subject"] = message.subject
+        # Many servers take mail without these two for spam.
+        mail["Date"] = formatdate()
+        mail["Message-ID"] = make_msgid(domain=self._settings.smtp_from.rpartition("@")[2])
         mail.set_content(message.body)
         return mail
 
@@ -53,10 +63,14 @@ class Smtp:
             )
         else:
             server = smtplib.SMTP(chosen.smtp_host, chosen.smtp_port, timeout=TIMEOUT)
+        try:
             if chosen.smtp_tls == "starttls":
                 server.starttls(context=ssl.create_default_context())
-        if chosen.smtp_username:
-            server.login(chosen.smtp_username, chosen.smtp_password)
+            if chosen.smtp_username:
+                server.login(chosen.smtp_username, chosen.smtp_password)
+        except BaseException:
+            server.close()
+            raise
         return server
 
 

@@ -1,0 +1,95 @@
+"""Which message in which words."""
+
+from typing import Any
+
+import pytest
+
+from app.accounts import administer
+from app.env import Env
+from app.messaging import messages
+from app.messaging.messages import Delivery
+from tests.build import a_pool, a_user
+from tests.conftest import Clock
+
+
+@pytest.mark.parametrize(
+    ("attribute", "address", "masked"),
+    [
+        ("email", "test@example.com", "t***@e***"),
+        ("email", "t@e.com", "t***@e***"),
+        ("email", '"a@b"@example.com', '"***@e***'),
+        ("email", "josé@bücher.example", "j***@b***"),
+        ("phone_number", "+15555559934", "+*******9934"),
+    ],
+)
+def test_where_it_went_is_told_without_telling_the_address(attribute: str, address: str, masked: str) -> None:
+    assert messages.mask(attribute, address) == masked
+    medium = "EMAIL" if attribute == "email" else "SMS"
+    assert messages.delivery(attribute, address) == Delivery(attribute, medium, masked)
+
+
+def test_the_words_of_a_pool_without_words_of_its_own(env: Env) -> None:
+    pool = a_pool(env)
+    mail = messages.verification(pool, "email", "a@example.com", "123456", purpose="sign_up")
+    assert (mail.subject, mail.body) == ("Your verification code", "Your verification code is 123456")
+    assert (mail.to, mail.channel, mail.purpose, mail.code) == ("a@example.com", "email", "sign_up", "123456")
+    assert mail.pool_id == pool.id
+    sms = messages.verification(pool, "phone_number", "+15555550100", "123456", purpose="forgot_password")
+    assert (sms.channel, sms.subject, sms.body) == ("sms", "", "Your verification code is 123456. ")
+
+
+def test_the_words_of_a_pool_are_used_with_every_placeholder_filled(env: Env) -> None:
+    pool = a_pool(
+        env,
+        verification_message_template={
+            "email_subject": "Welcome",
+            "email_message": "{####}! Again: {####}.",
+            "sms_message": "SMS {####}",
+        },
+    )
+    mail = messages.verification(pool, "email", "a@example.com", "123456", purpose="sign_up")
+    assert (mail.subject, mail.body) == ("Welcome", "123456! Again: 123456.")
+    sms = messages.verification(pool, "phone_number", "+15555550100", "123456", purpose="sign_up")
+    assert sms.body == "SMS 123456"
+
+
+def invited(env: Env, sent: Any, username: str, **template: str) -> Any:
+    pool = a_pool(
+        env,
+        admin_create_user_config={"allow_admin_create_user_only": False, "invite_message_template": template},
+    )
+    administer.create(
+        env,
+        pool,
+        username=username,
+        attributes={"email": "a@example.com"},
+        temporary_password="Temporary-1",
+        mediums=("EMAIL",),
+    )
+    (message,) = sent("a@example.com")
+    return message
+
+
+def test_an_invitation_has_the_name_and_the_temporary_password(env: Env, sent: Any) -> None:
+    message = invited(env, sent, "alice")
+    assert message.subject == "Your temporary password"
+    assert message.body == "Your username is alice and temporary password is Temporary-1."
+    assert (message.purpose, message.code) == ("invitation", "Temporary-1")
+
+
+def test_an_invitation_in_the_words_of_the_pool(env: Env, sent: Any) -> None:
+    message = invited(env, sent, "alice", email_subject="Come in", email_message="{username}/{####}/{username}")
+    assert (message.subject, message.body) == ("Come in", "alice/Temporary-1/alice")
+
+
+def test_a_name_that_looks_like_a_placeholder_brings_no_second_password(env: Env, sent: Any) -> None:
+    message = invited(env, sent, "{####}", email_message="Hello {username}: {####}")
+    assert message.body == "Hello {####}: Temporary-1"
+
+
+def test_sending_chooses_the_way_by_the_channel(env: Env, sent: Any, clock: Clock) -> None:
+    pool = a_pool(env)
+    a_user(env, pool)
+    for attribute, address in (("email", "a@example.com"), ("phone_number", "+15555550100")):
+        messages.sending(env, messages.verification(pool, attribute, address, "123456", purpose="sign_up"))()
+    assert {message.to: message.channel for message in sent()} == {"a@example.com": "email", "+15555550100": "sms"}

@@ -1,0 +1,284 @@
+"""The command line: what it prints, and how it ends."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+
+from app import __version__, cli, errors, server
+from app.config import PREFIX, Settings, SettingsError
+from app.env import STALE_AFTER, Env
+from app.pools import access_keys
+from app.tokens import keys
+from tests.build import a_pool
+from tests.conftest import KEY, Clock
+
+ROOT = Path(__file__).parents[1]
+KEY_TEXT = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def configured(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of an operator whose database is this test's."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        "DATABASE_URL": settings.database_url,
+        "DATA_DIR": str(tmp_path),
+        "KEY": KEY_TEXT,
+        "ACCESS_LOG": "off",
+    }.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+
+@pytest.fixture
+def run(
+    configured: None, another_app: Callable[..., Flask], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
+    """Runs a command in this process, in a world whose clock is this test's, and without touching its logging."""
+
+    def create(settings: Settings) -> Flask:
+        return another_app(settings, now=clock, ticks=clock.ticks)
+
+    monkeypatch.setattr(cli, "create_app", create)
+    monkeypatch.setattr(cli, "_settings", lambda: cli.config.read(os.environ))
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(cli.cognate, arguments)
+
+    yield run
+
+
+def cognate(*arguments: str, environ: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    """Runs a command as an operator does."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return subprocess.run(
+        [sys.executable, "-c", "from app.cli import main; main()", *arguments],
+        cwd=ROOT,
+        env=clean | (environ or {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+# -- help ------------------------------------------------------------------------------------------------------
+
+
+def commands(group: object, *names: str) -> Iterator[tuple[str, ...]]:
+    yield names
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, *names, name)
+
+
+@pytest.mark.parametrize("command", list(commands(cli.cognate)), ids=" ".join)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_explains_itself_without_settings(
+    command: tuple[str, ...], flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COGNATE_MODE", "nonsense")
+    done = CliRunner().invoke(cli.cognate, [*command, flag])
+    assert done.exit_code == 0 and "Usage:" in done.output
+    assert re.search(r"(?s)\n  [A-Z].*?\.\n", done.output), "a sentence that says what it does"
+
+
+def test_it_tells_its_version() -> None:
+    assert CliRunner().invoke(cli.cognate, ["--version"]).output == f"cognate {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["serve", "--port", "1"], ["access-key", "revoke"], ["rotate-keys"]]
+)
+def test_a_mistake_in_the_command_is_a_usage_error(arguments: list[str]) -> None:
+    assert CliRunner().invoke(cli.cognate, arguments).exit_code == 2
+
+
+# -- access keys -----------------------------------------------------------------------------------------------
+
+
+def made(run: Run, *arguments: str) -> tuple[str, str]:
+    done = run("access-key", "create", *arguments)
+    assert done.exit_code == 0
+    found = re.fullmatch(r"AWS_ACCESS_KEY_ID=(AKIA\w{16})\nAWS_SECRET_ACCESS_KEY=(\S{40})\n", done.output)
+    assert found, done.output
+    return found[1], found[2]
+
+
+def test_an_access_key_is_made_printed_once_and_works(run: Run, env: Env) -> None:
+    key_id, secret = made(run, "--description", "of the deployment")
+    assert access_keys.secret(env, key_id) == secret
+    listed = run("access-key", "list").output
+    assert key_id in listed and "live" in listed and "of the deployment" in listed
+    assert secret not in listed
+
+
+def test_a_revoked_key_ends_in_servers_that_run(run: Run, env: Env, clock: Clock) -> None:
+    (key_id, secret), (other, _) = made(run), made(run)
+    assert access_keys.secret(env, key_id) == secret
+    assert run("access-key", "revoke", key_id).output == f"{key_id} is revoked.\n"
+    clock.forward(seconds=STALE_AFTER)
+    assert access_keys.secret(env, key_id) is None
+    assert access_keys.secret(env, other)
+    first, second = run("access-key", "list").output.splitlines()
+    shown = {line.split()[0]: line for line in (first, second)}
+    assert "revoked 2026-03-01" in shown[key_id] and "live" in shown[other]
+    clock.forward(days=2)
+    run("access-key", "revoke", key_id)
+    assert "revoked 2026-03-01" in run("access-key", "list").output, "the day it ended stays"
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked(run: Run) -> None:
+    done = run("access-key", "revoke", "AKIAAAAAAAAAAAAAAAAA")
+    assert isinstance(done.exception, errors.ResourceNotFound)
+    assert "AKIAAAAAAAAAAAAAAAAA" in str(done.exception)
+
+
+def test_no_key_at_all_is_an_empty_list(run: Run) -> None:
+    done = run("access-key", "list")
+    assert (done.exit_code, done.output) == (0, "")
+
+
+# -- signing keys and rows that have expired -------------------------------------------------------------------
+
+
+def test_keys_are_rotated_and_it_says_from_when(run: Run, env: Env, clock: Clock) -> None:
+    pool = a_pool(env)
+    before = keys.of(env, pool).signer("access", env.now()).kid
+    done = run("rotate-keys", pool.id)
+    assert done.output == f"New signing keys of {pool.id} are published, and sign from 2026-03-01 12:15:00 UTC.\n"
+    clock.forward(seconds=STALE_AFTER)
+    assert len(keys.of(env, pool).verifying["access"]) == 2
+    assert keys.of(env, pool).signer("access", env.now()).kid == before
+    done = run("rotate-keys", pool.id, "--emergency")
+    assert done.output == f"New signing keys of {pool.id} are published, and sign now; the old ones are forgotten.\n"
+    clock.forward(seconds=STALE_AFTER)
+    assert before not in keys.of(env, pool).verifying["access"]
+
+
+def test_a_pool_that_is_not_there_has_no_keys_to_rotate(run: Run) -> None:
+    done = run("rotate-keys", "us-east-1_nobody")
+    assert isinstance(done.exception, errors.UnknownPool)
+
+
+def test_purging_says_how_much_was_forgotten(run: Run) -> None:
+    done = run("purge")
+    assert done.exit_code == 0 and re.search(r"(?m)^ +0  browser_session$", done.output)
+
+
+# -- how it ends -----------------------------------------------------------------------------------------------
+
+
+def ended(
+    run: Run, *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    """Exit status and standard error of the entry point."""
+    monkeypatch.setattr(sys, "argv", ["cognate", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return int(end.value.code or 0), printed.err
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments", "status", "said"),
+    [
+        ({"PORT": "many"}, ["serve"], 2, "COGNATE_PORT is 'many'; expected a whole number from 1 to 65535."),
+        ({"PROT": "1"}, ["migrate"], 2, "COGNATE_PROT is not a setting; docs/settings.md lists them."),
+        (
+            {"KEY": "short"},
+            ["purge"],
+            2,
+            "COGNATE_KEY is wrong; expected 32 bytes in base64 (openssl rand -base64 32).",
+        ),
+        ({}, ["rotate-keys", "us-east-1_x"], 1, "User pool us-east-1_x does not exist."),
+        ({}, ["demo"], 2, "The demo has a known user and an open outbox: it needs COGNATE_MODE=development."),
+    ],
+)
+def test_an_error_is_one_line_and_tells_settings_from_the_rest(
+    run: Run,
+    given: dict[str, str],
+    arguments: list[str],
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    assert ended(run, *arguments, monkeypatch=monkeypatch, capsys=capsys) == (status, f"cognate: {said}\n")
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["access-key", "list"], ["purge"], ["rotate-keys", "x"]])
+def test_an_empty_database_says_what_to_run(
+    run: Run, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COGNATE_DATABASE_URL", f"sqlite:///{tmp_path}/empty.sqlite")
+    monkeypatch.setattr(server, "create_app", cli.create_app)
+    monkeypatch.setenv("COGNATE_PORT", "1")
+    monkeypatch.setattr(server, "_free_address", lambda settings: settings.host)
+    done = run(*arguments)
+    assert isinstance(done.exception, SettingsError)
+    assert str(done.exception) == "The database is empty; run `cognate migrate` with the same settings."
+
+
+def test_migrating_says_so_and_can_be_repeated(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COGNATE_DATABASE_URL", f"sqlite:///{tmp_path}/new.sqlite")
+    for _ in range(2):
+        done = run("migrate")
+        assert (done.exit_code, done.output) == (0, "The database is up to date.\n")
+    assert run("access-key", "list").exit_code == 0
+
+
+# -- as an operator does it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_from_nothing_to_an_access_key(tmp_path: Path) -> None:
+    environ = {"COGNATE_DATA_DIR": str(tmp_path / "data")}
+    refused = cognate("serve", environ=environ)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "cognate: The database is empty; run `cognate migrate` with the same settings.\n"
+    migrated = cognate("migrate", environ=environ)
+    assert (migrated.returncode, migrated.stdout, migrated.stderr) == (0, "The database is up to date.\n", "")
+    created = cognate("access-key", "create", environ=environ)
+    assert created.returncode == 0 and created.stdout.startswith("AWS_ACCESS_KEY_ID=AKIA") and not created.stderr
+    revoked = cognate("access-key", "revoke", "AKIANOBODY", environ=environ)
+    assert (revoked.returncode, revoked.stdout) == (1, "")
+    assert revoked.stderr.startswith("cognate: There is no access key AKIANOBODY") and revoked.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_wrong_key_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+    environ = {"COGNATE_DATA_DIR": str(tmp_path)}
+    assert cognate("migrate", environ=environ).returncode == 0
+    (tmp_path / "key").unlink()  # lost, and made anew by the next start
+    for command in (["serve"], ["migrate"], ["access-key", "list"]):
+        refused = cognate(*command, environ=environ)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith("cognate: The key is not the one that this database was made with")
+        assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_database_that_does_not_answer_is_one_line_without_its_password(tmp_path: Path) -> None:
+    environ = {
+        "COGNATE_DATA_DIR": str(tmp_path),
+        "COGNATE_KEY": KEY_TEXT,
+        "COGNATE_DATABASE_URL": "postgresql://cognate:hunter2@127.0.0.1:1/cognate",
+    }
+    refused = cognate("serve", environ=environ)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert re.fullmatch(r"cognate: COGNATE_DATABASE_URL cannot be used: connection .*refused.*\n", refused.stderr)
+    assert "hunter2" not in refused.stderr
+
+
+def test_the_key_in_this_file_is_the_one_of_the_tests() -> None:
+    assert Settings(key=KEY).key == cli.config.read({"COGNATE_KEY": KEY_TEXT}).key
