@@ -7,6 +7,7 @@ migrations. Workers read the same environment and build their own application.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -28,7 +29,7 @@ from app.db import db
 
 log = logging.getLogger(__name__)
 
-ACCESS_LOG = "%(addr)s %(method)s %(path)s %(status)d %(dt_ms).1f ms"
+ACCESS_LOG = "%(time)s %(addr)s %(method)s %(path)s %(status)d %(dt_ms).1f ms"
 """The path and never the query: that holds codes, states and tokens."""
 SWEEP_EVERY = 900
 """Seconds between two sweeps of a worker, on average."""
@@ -38,6 +39,7 @@ def serve(settings: Settings) -> None:
     """Serve until told to stop (SIGINT, SIGTERM), finishing what is under way. Raises SettingsError beforehand."""
     address = check(settings)
     certificate, key = installation.tls_files(settings)
+    os.register_at_fork(after_in_child=_take_signals_of_a_worker)
     Granian(
         "app.server:worker",
         factory=True,
@@ -62,14 +64,8 @@ def serve(settings: Settings) -> None:
 
 
 def worker() -> Flask:
-    """The application of one worker process.
-
-    A worker is forked with the parent's signal handlers, and gets its own only once this function has returned; a
-    stop that came in between would be swallowed, and Ctrl-C would then take as long as the kill timeout. A terminal
-    sends Ctrl-C to workers as well; together with the SIGTERM that the parent then sends, it would hang them.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """The application of one worker process."""
+    _take_signals_of_a_worker()
     try:
         app = create_app()
         installation.demand_ready(app)
@@ -78,6 +74,17 @@ def worker() -> Flask:
         sys.exit(1)
     threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
     return app
+
+
+def _take_signals_of_a_worker() -> None:
+    """A worker is forked with the parent's signal handlers, and gets its own only once its application is made; a stop
+    that came in between would be swallowed, and the server would stop only when its patience ends.
+
+    A terminal sends Ctrl-C to workers as well; together with the SIGTERM that the parent then sends, it would hang
+    them in the middle of stopping. The parent's word is enough.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _sweep_now_and_then(app: Flask) -> None:
@@ -129,7 +136,10 @@ def _free_address(settings: Settings) -> str:
 def log_configuration(settings: Settings) -> dict[str, Any]:
     """One line an event, to standard error; standard output is for what commands print."""
     level = settings.log_level.upper()
-    handlers = {"errors": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}}
+    handlers = {
+        "errors": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"},
+        "access": {"class": "app.access_log.Together"},
+    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -139,7 +149,7 @@ def log_configuration(settings: Settings) -> dict[str, Any]:
         "loggers": {
             "_granian": {"level": "WARNING"},
             "alembic": {"level": "WARNING"},
-            "granian.access": {"level": "INFO"},
+            "granian.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
             # At DEBUG it writes whole tokens.
             "authlib": {"level": "INFO"},
         },
