@@ -44,7 +44,9 @@ def begin(env: Env, client: Client, *, flow: str, given: Mapping[str, str], orig
     if flow in ALLOWED_BY and ALLOWED_BY[flow] not in client.auth_flows:
         raise errors.InvalidParameter(NOT_ENABLED[flow])
     name = _named(given)
-    sign_in = _sign_in(env, client, flow=flow, name=name, found=find.by_name(env, client.pool, name), origin=origin)
+    with env.reading():  # one look for both questions
+        found = find.by_name(env, client.pool, name)
+        sign_in = _sign_in(env, client, flow=flow, name=name, found=found, origin=origin)
     _refuse_disabled(sign_in, before=True)
     if plan.FIRST[flow] == password_srp.NAME:
         return Ask(password_srp.NAME, password_srp.ask(env, sign_in, given), handle=None)
@@ -67,8 +69,9 @@ def answer(
 
 def _answer_srp(env: Env, client: Client, given: Mapping[str, str], origin: Origin) -> Step:
     block = password_srp.opened(env, client, given)
-    found = find.by_name(env, client.pool, block.name) if block.known else None
-    sign_in = _sign_in(env, client, flow="USER_SRP_AUTH", name=block.name, found=found, origin=origin)
+    with env.reading():
+        found = find.by_name(env, client.pool, block.name) if block.known else None
+        sign_in = _sign_in(env, client, flow="USER_SRP_AUTH", name=block.name, found=found, origin=origin)
     _refuse_disabled(sign_in, before=True)
     proof = _counting(env, sign_in, lambda: password_srp.answer(env, sign_in, block, given))
     return _onward(env, sign_in, proof, met=password_srp.NAME)
