@@ -40,7 +40,8 @@ def _kept(env: Env, path: Path) -> Facts | None:
     try:
         kept: Facts = json.loads(path.read_text())
         find.pool(env, kept["pool_id"])
-    except (OSError, ValueError, KeyError, errors.UnknownPool):
+        kept["user"], kept["clients"]["web"], kept["access_key"]
+    except (OSError, ValueError, KeyError, TypeError, errors.UnknownPool):
         return None
     return kept
 

@@ -40,7 +40,7 @@ slow = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server() -> Iterator[Target]:
     """A server like the one that is measured, with hashes that cost nothing."""
-    with target.started("granian", None, cheap_hash=True) as running:
+    with target.started("granian", None, settings=target.CHEAP_HASH, users=2) as running:
         yield running
 
 
@@ -362,7 +362,7 @@ def test_cpu_time_of_a_process_tree_is_counted(tmp_path: Path) -> None:
         assert process.stdout and process.stdout.readline() == b"done\n"
         family = Family(psutil.Process(process.pid))
         used = family.usage().server
-        assert used is not None and used >= 0.3
+        assert used is not None and used >= 0.25  # the kernel counts in ticks
         assert len(family.pids()) == 2
     finally:
         target.stop(process)
