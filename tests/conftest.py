@@ -19,6 +19,7 @@ from sqlalchemy import event
 
 from app import create_app, installation
 from app.config import Settings
+from app.crypto import jose
 from app.db import db
 from app.env import Env
 from app.messaging import outbox
@@ -112,8 +113,16 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     return test_settings(database_url, data_dir=tmp_path)
 
 
+@pytest.fixture(scope="session")
+def rsa_keys() -> list[bytes]:
+    """Real keys, made once: two for each pool would take longer than most tests. Enough for four pools to differ."""
+    return [jose.generate("RS256") for _ in range(8)]
+
+
 @pytest.fixture
-def app(settings: Settings, clock: Clock) -> Iterator[Flask]:
+def app(settings: Settings, clock: Clock, rsa_keys: list[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    generate, stock = jose.generate, itertools.cycle(rsa_keys)
+    monkeypatch.setattr(jose, "generate", lambda kind: next(stock) if kind == "RS256" else generate(kind))
     application = create_app(settings, now=clock, ticks=clock.ticks)
     application.config["TESTING"] = True
     yield application
