@@ -13,8 +13,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psutil
-
 from bench import ceilings as machine
 from bench import report, target
 from bench.ceilings import cores
@@ -92,7 +90,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, facts: dict[str, Any]) -> Report:
     """Everything that was asked for, printed as soon as it is known."""
-    others = [_other_jobs()]
     limits = machine.measure(options.seconds)
     runs: list[Run] = []
     if options.url:
@@ -108,10 +105,8 @@ def run(options: argparse.Namespace, facts: dict[str, Any]) -> Report:
             databases = list(_databases(options.database, stack))
             for server in servers:
                 for name, database in databases:
-                    others.append(_other_jobs())
                     runs.append(_own(options, limits, server, name, database))
     known = report.conditions(
-        other_jobs=f"{max(others):.1f}",
         connections=options.connections,
         generators=options.generators,
         seconds=options.seconds,
@@ -215,11 +210,6 @@ def _empty_request(options: argparse.Namespace, limits: machine.Ceilings, server
     if figures.errors or figures.server_us is None:
         raise BadAnswer(f"the empty application on {server}: {'; '.join(figures.messages)}")
     return figures.server_us
-
-
-def _other_jobs() -> float:
-    """How many cores are at work while this process and all that it started are not."""
-    return psutil.cpu_percent(0.5) / 100 * cores()
 
 
 def _chosen(options: argparse.Namespace) -> list[type[Scenario]]:

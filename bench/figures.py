@@ -44,6 +44,8 @@ class Figures:
     database_us: float | None = None
     generator_us: float = 0.0
     generator_share: float = 0.0
+    others: float = 0.0
+    """Cores that were busy with neither server nor database nor generator: with other jobs."""
     ceiling_us: float = 0.0
     errors: int = 0
     messages: list[str] = field(default_factory=list)
@@ -98,6 +100,8 @@ def _saturated(scenario: Scenario, family: Family, effort: Effort, figures: Figu
     figures.server_us = _each(used, lambda usage: usage.server, done)
     figures.database_us = _each(used, lambda usage: usage.database, done)
     figures.generator_us = outcome.generator_cpu / done * 1e6
+    ours = sum((after or 0) - (before or 0) for before, after in zip(*map(_parts, used), strict=True))
+    figures.others = max(0.0, used[1].machine - used[0].machine - ours - outcome.generator_cpu) / took
     figures.generator_share = outcome.generator_share
 
 
@@ -123,6 +127,10 @@ def _note(figures: Figures, errors: int, messages: list[str]) -> None:
 
 def _failed(figures: Figures, message: str) -> None:
     _note(figures, 1, [message])
+
+
+def _parts(usage: Usage) -> tuple[float | None, float | None]:
+    return usage.server, usage.database
 
 
 def _each(used: list[Usage], part: Callable[[Usage], float | None], done: int) -> float | None:

@@ -19,6 +19,8 @@ MEMORY_BUDGET_MB = 160
 START_BUDGET_S = 1.5
 TAIL_BUDGET = 10
 SATURATED = 0.9
+ALONE = 0.15
+"""Cores that the rest of a quiet machine may use."""
 
 Row = tuple[str, ...]
 
@@ -165,6 +167,7 @@ def notes(run: Run) -> Iterable[str]:
         yield f"Port answers {run.start_s:.2f} s after the start ({within} the budget of {START_BUDGET_S})."
     if any(one.generator_share > SATURATED for one in run.figures):
         yield "* The load generator had no time left: the server could do more than this rate."
+    yield others_note([run]).replace("*", "")
     if any(one.server_us is None for one in run.figures if one.conversations):
         yield "The server's processes are not known or may not be looked at (--pid): no CPU time."
     for one in run.figures:
@@ -218,7 +221,7 @@ def document(report: Report) -> str:
     known = report.conditions
     parts = [
         f"Measured on {report.ceilings.cores} cores, R = {report.ceilings.r:.0f} µs. "
-        f"Other jobs used up to {known['other_jobs']} of the cores when we looked, between the runs. "
+        f"{others_note(report.runs)} "
         + ", ".join(f"{name} {known[name]}" for name in ("python", "granian", "gunicorn", "cryptography"))
         + f"; {known['connections']} connections, {known['seconds']:g} s for each scenario.",
         markdown(ceilings_table(report.ceilings)),
@@ -240,6 +243,17 @@ def replace_in(path: Path, report: Report) -> None:
     if not begin or not end:
         raise ValueError(f"{path} has no {BEGIN} … {END}")
     path.write_text(f"{before}{BEGIN}\n\n{document(report)}\n\n{END}{after}", encoding="utf-8")
+
+
+def others_note(runs: Iterable[Run]) -> str:
+    """Whether the machine was left alone."""
+    shares = [one.others for run in runs for one in run.figures if one.server_us is not None]
+    if not shares:
+        return "What other jobs did at the same time is not known."
+    if max(shares) < ALONE:
+        return "Nothing else ran on the machine."
+    mean = statistics.mean(shares)
+    return f"**Other jobs were running**: on {mean:.1f} cores in the mean, {max(shares):.1f} at most."
 
 
 def _judged(name: str, microseconds: float | None, ceilings: Ceilings) -> tuple[str, str, str]:

@@ -47,6 +47,8 @@ class Seat:
     refresh_token: str = ""
     sub: str = ""
     body: bytes = b""
+    request: bytes = b""
+    """Of a scenario that always asks the same."""
     client: srp.Client | None = None
 
 
@@ -98,7 +100,8 @@ class _Document(Scenario):
         """Raises BadAnswer."""
 
     def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
-        answer = (yield wire.get(self.url)).expect(200)
+        seat.request = seat.request or wire.get(self.url)
+        answer = (yield seat.request).expect(200)
         if thorough or not seat.body:
             self.examine(answer.json())
             seat.body = answer.body
@@ -162,8 +165,10 @@ class ClientCredentials(Scenario):
     def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
         client = cast(dict[str, Any], self.site.client("machine"))
         scope = client.get("scopes", [""])[0]
-        fields = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
-        answer = (yield _authenticated(self.site.document["token_endpoint"], fields, client)).expect(200)
+        if not seat.request:
+            fields = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
+            seat.request = _authenticated(self.site.document["token_endpoint"], fields, client)
+        answer = (yield seat.request).expect(200)
         body = answer.json()
         _bearer(body)
         if thorough:
@@ -191,8 +196,10 @@ class UserInfo(Scenario):
             yield from CodeFlow(self.site).converse(seat, thorough=True)
 
     def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
-        asked = wire.get(self.site.document["userinfo_endpoint"], Authorization=f"Bearer {seat.access_token}")
-        answer = (yield asked).expect(200)
+        if not seat.request:
+            bearer = f"Bearer {seat.access_token}"
+            seat.request = wire.get(self.site.document["userinfo_endpoint"], Authorization=bearer)
+        answer = (yield seat.request).expect(200)
         body = answer.json()
         if seat.sub and body.get("sub") != seat.sub or not body.get("sub"):
             raise BadAnswer(f"sub {body.get('sub')!r} instead of {seat.sub!r}")
@@ -275,8 +282,10 @@ class Password(_Api):
     target = 4.0
 
     def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
-        given = self.with_hash({"USERNAME": seat.user["username"], "PASSWORD": seat.user["password"]})
-        answer = yield self.call("InitiateAuth", AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+        if not seat.request:
+            given = self.with_hash({"USERNAME": seat.user["username"], "PASSWORD": seat.user["password"]})
+            seat.request = self.call("InitiateAuth", AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+        answer = yield seat.request
         self.granted(seat, answer, thorough=thorough)
 
 

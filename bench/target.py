@@ -54,6 +54,8 @@ class Usage:
 
     server: float | None
     database: float | None
+    machine: float
+    """Of everything that runs here."""
 
 
 @dataclass
@@ -75,7 +77,8 @@ class Family:
         """CPU time of user and system, over all processes that are there now."""
         server = _cpu(self.members()) if self.root else None
         database = _cpu(postgres_processes()) if self.database else None
-        return Usage(server, database)
+        times = psutil.cpu_times()
+        return Usage(server, database, sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
     def pids(self) -> set[int]:
         return {process.pid for process in self.members()}
