@@ -2,7 +2,8 @@
 #
 #   docker build --tag cognate .
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
-#       --volume cognate:/data --publish 8080:8080 --env COGNATE_BASE_URL=https://auth.example.com cognate
+#       --volume cognate:/data --publish 8080:8080 --env COGNATE_BASE_URL=https://auth.example.com \
+#       --env COGNATE_TRUSTED_PROXIES=1 cognate
 #
 # Only /data is written to. Migrate before the first start, and after each new version:
 #

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, request, url_for
+from flask import Flask, Request, Response, current_app, request, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 
 from app import errors
 from app.config import Settings
@@ -62,6 +64,7 @@ class PlainAddress:
 
 def install(app: Flask, env: Env, *, version: str) -> None:
     """Give the application its environment."""
+    app.session_interface = FormSession()
     app.extensions["cognate"] = env
     app.extensions["cognate_version"] = version
 
@@ -112,6 +115,21 @@ def origin_of_url(url: str) -> str:
     """What a Content-Security-Policy calls the target of a URL: its origin, or the scheme of an app's own."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
+
+
+class FormSession(SecureCookieSessionInterface):
+    """Flask's session, for the pages that have it: nothing is made of it for a request that brings no cookie."""
+
+    _signer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        self._signer = self._signer or super().get_signing_serializer(app)
+        return self._signer
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.environ.get("HTTP_COOKIE", ""):
+            return self.session_class() if app.secret_key else None
+        return super().open_session(app, request)
 
 
 def cookie_configuration(settings: Settings) -> dict[str, Any]:

@@ -100,6 +100,13 @@ def test_a_mistake_in_the_command_is_a_usage_error(arguments: list[str]) -> None
     assert CliRunner().invoke(cli.cognate, arguments).exit_code == 2
 
 
+def test_the_documents_name_commands_that_exist() -> None:
+    known = {" ".join(names) for names in commands(cli.cognate) if names}
+    for document in (*(ROOT / "docs").glob("**/*.md"), ROOT / "README.md", ROOT / "Dockerfile"):
+        for line in re.findall(r"(?:`|bin/|run .*)cognate ([a-z-]+(?: [a-z-]+)?)", document.read_text()):
+            assert line in known or line.split()[0] in known, f"{document.name}: cognate {line}"
+
+
 # -- access keys -----------------------------------------------------------------------------------------------
 
 

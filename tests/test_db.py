@@ -148,6 +148,7 @@ with app.app_context():
 """
 
 
+@pytest.mark.slow
 def test_four_processes_that_read_and_then_write_lose_no_update(env: Env, tmp_path: Path) -> None:
     """What SQLite does by itself loses three updates of four in silence, or fails with "database is locked"."""
     with env.transaction():

@@ -80,6 +80,7 @@ def test_the_database_file_is_for_its_owner_only_too(tmp_path: Path, another_app
     assert all(each == 0o600 for each in found.values()), found
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from app import installation; from app.config import Settings\n"

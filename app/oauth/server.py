@@ -65,7 +65,10 @@ class Server(AuthorizationServer):
         """Raises InvalidRequestError for a body that is no form, or that repeats a parameter (RFC 6749, 3.2)."""
         # Authlib wants to see https. The address by which clients reach us is a setting, which config.py has checked;
         # what the last hop of a proxy looked like says nothing about it.
-        return TokenRequest(request.method, self.env.settings.base_url, request.headers, form(request))
+        # One header is enough, and all of them would be copied.
+        given = request.headers.get("Authorization")
+        headers = {} if given is None else {"Authorization": given}
+        return TokenRequest(request.method, self.env.settings.base_url, headers, form(request))
 
     def get_token_grant(self, request: OAuth2Request) -> BaseGrant:
         if not request.form.get("grant_type"):

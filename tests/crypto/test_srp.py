@@ -256,3 +256,8 @@ def test_a_timestamp(text: str, moment: datetime) -> None:
 )
 def test_what_is_no_timestamp(text: str) -> None:
     assert srp.parse_timestamp(text) is None
+
+
+@pytest.mark.parametrize("b", [0, 1, 31, 32, 2**255, 2**256 - 1, 2**256, 2**300 + 12345])
+def test_the_quick_power_of_g_is_the_power_of_g(b: int) -> None:
+    assert int(srp.server_public("0", b), 16) == pow(2, b, srp.N)

@@ -180,6 +180,7 @@ def test_a_migration_that_fails_leaves_nothing_half_done(
 # -- at once, and side by side ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_hosts_that_migrate_at_once_do_it_once(
     empty: Settings, tmp_path: Path, another_app: Callable[[Settings], Flask]
 ) -> None:
