@@ -23,6 +23,7 @@ from sqlalchemy import (
     Engine,
     MetaData,
     PrimaryKeyConstraint,
+    String,
     Table,
     TypeDecorator,
     UniqueConstraint,
@@ -64,6 +65,12 @@ class utc(TypeDecorator[datetime]):  # noqa: N801 - reads as a column type, like
 
 document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 """A JSON document. Changes inside it are not noticed: assign a new one."""
+
+
+def bytewise(length: int) -> String:
+    """Text that is ordered by its bytes on both engines, which is by code point: whatever the database's language, an
+    index of it finds all that begins with a prefix, and pages come in one order."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 class Base(DeclarativeBase):

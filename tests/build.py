@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.accounts import attributes, credentials, sign_up
+from app.accounts import credentials, sign_up
 from app.env import Env
 from app.models import Client, Pool, User
 from app.pools import app_clients, resource_servers, user_pools
@@ -78,5 +78,4 @@ def a_user(
     with env.transaction():
         user = sign_up.add_user(env, pool, sub=sub, username=name, attributes=given, status=status)
         credentials.store(env, user, prepared)
-        attributes.claim_aliases(env, pool, user)
     return user

@@ -25,7 +25,7 @@ from tests.build import CALLBACK, PASSWORD, a_client, a_machine, a_pool, a_user
 from tests.conftest import START
 
 ROOT = Path(__file__).parents[1]
-OF_THE_INSTALLATION = {"installation_secret", "revision", "access_key", "spent", "throttle"}
+OF_THE_INSTALLATION = {"provisioned_limit", "installation_secret", "revision", "access_key", "spent", "throttle"}
 
 
 @pytest.fixture
@@ -287,6 +287,32 @@ def a_full_pool(env: Env) -> Pool:
                 {"digest": "d", "pool_id": pool.id, "user_sub": user.sub}
                 | {"auth_time": START, "created_at": START, "expires_at": START},
             ),
+            ("group", {"pool_id": pool.id, "name": "g", "created_at": START, "modified_at": START}),
+            ("membership", {"pool_id": pool.id, "group_name": "g", "user_sub": user.sub, "created_at": START}),
+            ("former_password", {"id": "f", "user_sub": user.sub, "hash": "h", "replaced_at": START}),
+            (
+                "pool_change",
+                {"id": "c", "pool_id": pool.id, "before": {}, "after": {}, "state": "done", "created_at": START},
+            ),
+            (
+                "terms",
+                {"id": "t", "pool_id": pool.id, "client_id": client.id, "name": "n", "source": "LINK"}
+                | {"enforcement": "NONE", "links": {}, "created_at": START, "modified_at": START},
+            ),
+            (
+                "ui_customization",
+                {"pool_id": pool.id, "client_id": client.id, "css_version": "v"}
+                | {"created_at": START, "modified_at": START},
+            ),
+            (
+                "managed_login_branding",
+                {"id": "m", "pool_id": pool.id, "client_id": client.id, "provided": True}
+                | {"created_at": START, "modified_at": START},
+            ),
+            (
+                "branding_asset",
+                {"branding_id": "m", "category": "FORM_LOGO", "color_mode": "LIGHT", "extension": "PNG"},
+            ),
         ):
             env.db.execute(insert(Base.metadata.tables[table]).values(values))
     return pool
@@ -321,7 +347,10 @@ def test_sqlite_deletes_along_foreign_keys_that_only_statements_know(env: Env) -
     with env.transaction():
         env.db.execute(text('DELETE FROM "user"'))
     found = rows(env)
-    assert not any(found[name] for name in ("password", "alias", "code", "attempt", "login_session", "browser_session"))
+    of_users = (
+        "password former_password alias code attempt login_session browser_session authorization_code membership"
+    ).split()
+    assert not any(found[name] for name in of_users)
     with env.reading() as session:
         assert session.scalar(select(func.count()).select_from(User)) == 0
         assert session.scalar(select(Pool.id)) == pool.id

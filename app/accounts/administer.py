@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app import errors
-from app.accounts import attributes as writing
 from app.accounts import credentials, find
 from app.accounts.passwords import replace
 from app.accounts.sign_up import add_user, with_username
@@ -55,11 +54,11 @@ def create(
             username=stored_name,
             attributes=attributes,
             status="FORCE_CHANGE_PASSWORD",
+            force_alias=force_alias,
             taken="User account already exists",
         )
         expires_at = env.now() + pool.password_policy.temporary_validity
         credentials.store(env, user, prepared, expires_at=expires_at)
-        writing.claim_aliases(env, pool, user, force=force_alias)
         if not silent:
             _invite(env, pool, user, username, password, mediums)
     return user

@@ -33,7 +33,7 @@ def by_name(env: Env, pool: Pool, name: str) -> Found | None:
     attributes = tuple(attribute for attribute in pool.sign_in_attributes if _could_be(attribute, name))
     query = _query(_UUID.fullmatch(name) is not None, attributes)
     with env.reading() as session:
-        meant = {"pool": pool.id, "name": name, "key": name_key(pool, name)}
+        meant = {"pool": pool.id, "generation": pool.generation, "name": name, "key": name_key(pool, name)}
         found = session.execute(query, meant).one_or_none()
     return Found(found[0], found[1]) if found else None
 
@@ -42,12 +42,17 @@ def by_name(env: Env, pool: Pool, name: str) -> Found | None:
 def _query(as_sub: bool, attributes: tuple[str, ...]) -> Select[User, Password]:
     """One branch per way to be meant, so that each uses its own index. Built once for each shape of name."""
     key = bindparam("key", type_=String)
-    branches = [_branch(0, User.sub, User.pool_id == bindparam("pool"), User.username_key == key)]
+    branches = []
+    for rank, attribute in ((0, "username"), *((2, attribute) for attribute in attributes)):
+        where = (
+            Alias.pool_id == bindparam("pool"),
+            Alias.generation == bindparam("generation"),
+            Alias.attribute == attribute,
+            Alias.value == key,
+        )
+        branches.append(_branch(rank, Alias.user_sub, *where))
     if as_sub:
         branches.append(_branch(1, User.sub, User.pool_id == bindparam("pool"), User.sub == bindparam("name")))
-    for attribute in attributes:
-        where = (Alias.pool_id == bindparam("pool"), Alias.attribute == attribute, Alias.value == key)
-        branches.append(_branch(2, Alias.user_sub, *where))
     candidates = union_all(*branches).subquery()
     first = select(candidates.c.sub).order_by(candidates.c.rank).limit(1).scalar_subquery()
     return select(User, Password).outerjoin(Password, Password.user_sub == User.sub).where(User.sub == first)

@@ -76,7 +76,7 @@ def confirm_forgot(env: Env, client: Client, *, username: str, code: str, passwo
         user.status = "CONFIRMED"
         replace(env, pool, user, prepared)
         try:
-            writing.claim_aliases(env, pool, user)
+            writing.claim_names(env, pool, user)
         except errors.AliasExists as taken:
             # Somebody else has proven the address since. The password is new all the same; the address stays his.
             setattr(user, f"{taken.field}_verified", False)

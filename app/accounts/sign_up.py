@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from app import errors
 from app.accounts import attributes as writing
 from app.accounts import codes, credentials, find
-from app.db import raising
 from app.env import Env, Origin
 from app.messaging import messages
 from app.messaging.messages import Delivery
@@ -59,7 +58,6 @@ def sign_up(
     with env.transaction():
         user = add_user(env, pool, sub=sub, username=stored_name, attributes=attributes, status="UNCONFIRMED")
         version = credentials.store(env, user, prepared)
-        writing.claim_aliases(env, pool, user)
         delivery = _send_code(env, pool, user)
     return SignedUp(user, delivery, version)
 
@@ -85,15 +83,15 @@ def add_user(
     username: str,
     attributes: Mapping[str, str],
     status: str,
+    force_alias: bool = False,
     taken: str | None = None,
 ) -> User:
-    """Insert a user. Inside a transaction. Two sign-ups for one name both pass any look made beforehand, so the
-    unique constraint is the check. Raises errors.UsernameExists with `taken` as its sentence."""
+    """Insert a user, with the names that sign him in. Inside a transaction. Raises what `attributes.claim_names`
+    does."""
     user = User(
         sub=sub,
         pool_id=pool.id,
         username=username,
-        username_key=policy.name_key(pool, username),
         status=status,
         enabled=True,
         attributes={},
@@ -104,8 +102,9 @@ def add_user(
         if attributes.get(address):
             setattr(user, f"{address}_verified", False)
     writing.write(user, attributes)
-    with raising(env.db, uq_user_pool_id_username_key=errors.UsernameExists(taken)):
-        env.db.add(user)
+    env.db.add(user)
+    env.db.flush()
+    writing.claim_names(env, pool, user, new=True, force=force_alias, taken=taken)
     return user
 
 
@@ -129,7 +128,7 @@ def confirm(env: Env, client: Client, *, username: str, code: str, force_alias: 
         user.modified_at = env.now()
         if getattr(user, taken.attribute) == taken.destination:
             setattr(user, f"{taken.attribute}_verified", True)
-        writing.claim_aliases(env, pool, user, force=force_alias)
+        writing.claim_names(env, pool, user, force=force_alias)
     return user
 
 

@@ -6,39 +6,53 @@ never written to; whoever changes one loads it in his own transaction.
 
 from app.models.access_key import AccessKey
 from app.models.attempt import Attempt, Spent
+from app.models.branding import BrandingAsset, ManagedLoginBranding, UICustomization
 from app.models.client import Client, ClientSecret
 from app.models.code import Code
 from app.models.credential import Password
 from app.models.domain import Domain
-from app.models.installation import InstallationSecret, Revision
+from app.models.group import Group, Membership
+from app.models.installation import InstallationSecret, ProvisionedLimit, Revision
 from app.models.message import OutboxMessage
-from app.models.pool import Pool
+from app.models.pool import Naming, Pool
+from app.models.pool_change import PoolChange
 from app.models.resource_server import ResourceServer
 from app.models.session import BrowserSession, LoginSession
 from app.models.signing_key import SigningKey
+from app.models.terms import Terms
 from app.models.throttle import Throttle
 from app.models.token import AuthorizationCode
-from app.models.user import Alias, User
+from app.models.user import Alias, FormerPassword, User
 
 __all__ = [
     "AccessKey",
     "Alias",
     "Attempt",
     "AuthorizationCode",
+    "BrandingAsset",
     "BrowserSession",
     "Client",
     "ClientSecret",
     "Code",
     "Domain",
+    "FormerPassword",
+    "Group",
     "InstallationSecret",
     "LoginSession",
+    "ManagedLoginBranding",
+    "Membership",
+    "Naming",
     "OutboxMessage",
     "Password",
     "Pool",
+    "PoolChange",
+    "ProvisionedLimit",
     "ResourceServer",
     "Revision",
     "SigningKey",
     "Spent",
+    "Terms",
     "Throttle",
+    "UICustomization",
     "User",
 ]

@@ -21,6 +21,15 @@ class InstallationSecret(Base):
     sealed: Mapped[str] = mapped_column(Text)
 
 
+class ProvisionedLimit(Base):
+    """A rate that UpdateProvisionedLimit has set, in requests per second."""
+
+    __tablename__ = "provisioned_limit"
+
+    category: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[int]
+
+
 class Revision(Base):
     """One row whose number moves with every change of configuration; see env.Cache."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
+from app.db import Base, document
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,22 @@ class SchemaAttribute:
     greatest: int | None = None
 
 
+@dataclass(frozen=True)
+class Naming:
+    """Rules by which names sign in. A pool has one in use; while it changes them, it builds a second beside it."""
+
+    generation: int
+    case_sensitive: bool
+    alias_attributes: tuple[str, ...]
+    """Attributes that sign in besides the username, once verified."""
+    username_attributes: tuple[str, ...]
+    """Attributes that take the username's place; the username itself is then the `sub`."""
+
+    @property
+    def sign_in_attributes(self) -> tuple[str, ...]:
+        return self.username_attributes or self.alias_attributes
+
+
 class Pool(Base):
     __tablename__ = "pool"
 
@@ -48,6 +64,10 @@ class Pool(Base):
     """How its tokens are signed: RS256, ES256 or EdDSA."""
     settings: Mapped[dict[str, Any]]
     """The configuration as it was given, with defaults filled in, in our own words."""
+    generation: Mapped[int]
+    """Of the names in use (models.user.Alias)."""
+    building: Mapped[dict[str, Any] | None] = mapped_column(document)
+    """The settings of the names that are being built beside them, while there are any."""
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
 
@@ -70,8 +90,20 @@ class Pool(Base):
         )
 
     @property
+    def naming(self) -> Naming:
+        """The rules in use."""
+        return _naming(self.generation, self.settings)
+
+    @property
+    def namings(self) -> list[Naming]:
+        """The rules that a name which is written must follow: those in use, and those that are being built."""
+        if self.building is None:
+            return [self.naming]
+        return [self.naming, _naming(self.generation + 1, self.building)]
+
+    @property
     def case_sensitive(self) -> bool:
-        return bool(self.settings["username_configuration"]["case_sensitive"])
+        return self.naming.case_sensitive
 
     @property
     def alias_attributes(self) -> list[str]:
@@ -111,3 +143,12 @@ class Pool(Base):
     @property
     def schema(self) -> dict[str, SchemaAttribute]:
         return {one["name"]: SchemaAttribute(**one) for one in self.settings["attributes"]}
+
+
+def _naming(generation: int, settings: dict[str, Any]) -> Naming:
+    return Naming(
+        generation=generation,
+        case_sensitive=bool(settings["username_configuration"]["case_sensitive"]),
+        alias_attributes=tuple(settings.get("alias_attributes", [])),
+        username_attributes=tuple(settings.get("username_attributes", [])),
+    )

@@ -1,45 +1,61 @@
-"""A person in a pool, and the addresses that sign him in besides his username."""
+"""A person in a pool, and the names that sign him in."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
+from app.db import Base, bytewise, document
 
 CORE = ("email", "email_verified", "phone_number", "phone_number_verified", "preferred_username")
 """Attributes that are columns; the rest is in one JSON document."""
+SEARCHED = ("email", "preferred_username", "name", "given_name", "family_name")
+"""Attributes that can be searched for whatever their letter case: each has a column `<attribute>_key` beside it."""
+
+
+def _index(column: str, *more: str) -> Index:
+    """An index that finds a value, or all that begin with one, and then pages in its own order. Users without the
+    value are not in it, and cost nothing."""
+    where = text(f"{column} IS NOT NULL")
+    return Index(f"ix_user_{column}", "pool_id", column, *more, "sub", sqlite_where=where, postgresql_where=where)
 
 
 class User(Base):
     __tablename__ = "user"
     __table_args__ = (
-        UniqueConstraint("pool_id", "username_key"),
-        Index("ix_user_pool_id_email", "pool_id", "email"),
-        Index("ix_user_pool_id_phone_number", "pool_id", "phone_number"),
-        Index("ix_user_pool_id_preferred_username", "pool_id", "preferred_username"),
-        Index("ix_user_pool_id_status", "pool_id", "status"),
+        _index("username"),
+        _index("phone_number"),
+        *(_index(f"{attribute}_key") for attribute in SEARCHED),
+        Index("ix_user_status", "pool_id", "status", "created_at", "sub"),
+        Index("ix_user_enabled", "pool_id", "enabled", "created_at", "sub"),
         Index("ix_user_pool_id_created_at", "pool_id", "created_at", "sub"),
     )
 
     sub: Mapped[str] = mapped_column(String(36), primary_key=True)
+    """(Not bytewise: a join of two collations uses the indexes of one of them only.)"""
     pool_id: Mapped[str] = mapped_column(ForeignKey("pool.id", ondelete="CASCADE"))
-    username: Mapped[str] = mapped_column(String(128))
+    username: Mapped[str] = mapped_column(bytewise(128))
     """As it was spelled; SRP and tokens use it, so it never changes."""
-    username_key: Mapped[str] = mapped_column(String(512))
-    """The normalised username (policy.attributes.name_key): two that look alike are one."""
     status: Mapped[str] = mapped_column(String(24))
     enabled: Mapped[bool]
     email: Mapped[str | None] = mapped_column(String(2048))
     email_verified: Mapped[bool | None]
-    phone_number: Mapped[str | None] = mapped_column(String(64))
+    phone_number: Mapped[str | None] = mapped_column(bytewise(64))
     phone_number_verified: Mapped[bool | None]
     preferred_username: Mapped[str | None] = mapped_column(String(2048))
     attributes: Mapped[dict[str, Any]]
     """The other attributes by their whole name; every value is a string, as on the wire."""
+    email_key: Mapped[str | None] = mapped_column(bytewise(512))
+    """What a search compares (policy.attributes.search_key), for this and the four that follow."""
+    preferred_username_key: Mapped[str | None] = mapped_column(bytewise(512))
+    name_key: Mapped[str | None] = mapped_column(bytewise(512))
+    given_name_key: Mapped[str | None] = mapped_column(bytewise(512))
+    family_name_key: Mapped[str | None] = mapped_column(bytewise(512))
+    retired: Mapped[dict[str, Any] | None] = mapped_column(document)
+    """Values of custom attributes that the pool no longer has, kept so that the change can be undone."""
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     signed_out_at: Mapped[datetime | None]
@@ -65,11 +81,29 @@ class User(Base):
 
 
 class Alias(Base):
-    """An address that signs a user in. Unique in the pool: the row is the claim to it."""
+    """A name that signs a user in: his username, or an address. Unique in the pool: the row is the claim to it.
+
+    `generation` says by which of the pool's rules of naming it was made (models.pool.Naming): while a pool changes
+    its rules, names of the next generation are written beside those in use.
+    """
 
     __tablename__ = "alias"
 
     pool_id: Mapped[str] = mapped_column(ForeignKey("pool.id", ondelete="CASCADE"), primary_key=True)
+    generation: Mapped[int] = mapped_column(Integer, primary_key=True)
     attribute: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """`username`, `email`, `phone_number` or `preferred_username`."""
     value: Mapped[str] = mapped_column(String(2048), primary_key=True)
+    """The name as it is compared (policy.attributes.name_key): two that look alike are one."""
     user_sub: Mapped[str] = mapped_column(ForeignKey("user.sub", ondelete="CASCADE"), index=True)
+
+
+class FormerPassword(Base):
+    """The hash of a password that a user had before, for pools that bar its use (PasswordHistorySize)."""
+
+    __tablename__ = "former_password"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    user_sub: Mapped[str] = mapped_column(ForeignKey("user.sub", ondelete="CASCADE"), index=True)
+    hash: Mapped[str] = mapped_column(Text)
+    replaced_at: Mapped[datetime]

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from app import errors
-from app.models import Pool
+from app.models import Naming, Pool
 
 LONGEST = 2048
 LONGEST_ADDRESS = 320
@@ -45,10 +45,18 @@ def standard_attributes() -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in found}
 
 
-def name_key(pool: Pool, name: str) -> str:
-    """What a name is compared by: composed forms are one name; letter case counts where the pool says so."""
-    composed = unicodedata.normalize("NFKC", name)
-    return composed if pool.case_sensitive else unicodedata.normalize("NFKC", composed.casefold())
+def name_key(rules: Pool | Naming, name: str) -> str:
+    """What a name is compared by: composed forms are one name; letter case counts where the rules say so."""
+    return unicodedata.normalize("NFKC", name) if rules.case_sensitive else folded(name)
+
+
+def search_key(value: str) -> str:
+    """What a search compares, whatever the letter case. Cut where an index has to end; no filter is as long."""
+    return folded(value)[:LONGEST_KEY]
+
+
+def folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def looks_like_email(value: str) -> bool:

@@ -27,6 +27,8 @@ def create(env: Env, *, description: str) -> Pair:
                 id=pair.id,
                 sealed=env.seal.seal(pair.secret.encode("ascii"), about=_about(pair.id)),
                 description=description,
+                pools=None,
+                actions=None,
                 created_at=env.now(),
                 revoked_at=None,
             )

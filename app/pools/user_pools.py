@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,6 +11,7 @@ from app import errors
 from app.db import raising
 from app.env import Env
 from app.models import Domain, Pool, User
+from app.paging import Page, page
 from app.policy.attributes import standard_attributes
 from app.tokens import keys
 
@@ -30,6 +30,8 @@ def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str =
         name=name,
         algorithm=algorithm,
         settings=complete,
+        generation=0,
+        building=None,
         created_at=now,
         modified_at=now,
     )
@@ -185,20 +187,9 @@ def _constraints(name: str, kind: str, given: Mapping[str, Any]) -> dict[str, in
     return {key: value for key, value in zip(names, (least, most), strict=True) if value is not None}
 
 
-@dataclass(frozen=True)
-class Page:
-    pools: list[Pool]
-    next_id: str | None
-
-
-def listed(env: Env, *, limit: int, after: str | None) -> Page:
-    """Pools in the order of their ids, a page at a time; `after` is the last id of the page before."""
-    query = select(Pool).order_by(Pool.id).limit(limit + 1)
-    if after is not None:
-        query = query.where(Pool.id > after)
-    with env.reading() as session:
-        found = list(session.scalars(query))
-    return Page(found[:limit], found[limit - 1].id if len(found) > limit else None)
+def listed(env: Env, *, limit: int, token: str | None) -> Page[Pool]:
+    """Pools in the order of their ids, a page at a time. Raises errors.InvalidParameter for a foreign token."""
+    return page(env, select(Pool), by=(Pool.id,), size=limit, token=token, about="pools")
 
 
 def count_users(env: Env, pool: Pool) -> int:

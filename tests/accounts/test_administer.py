@@ -92,7 +92,7 @@ def test_every_user_is_on_exactly_one_page(env: Env, clock: Clock) -> None:
     token = None
     while True:
         page = search.users(env, pool, limit=3, token=token)
-        seen += [user.username for user in page.users]
+        seen += [user.username for user in page.rows]
         token = page.token
         if token is None:
             break

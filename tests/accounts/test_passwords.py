@@ -149,7 +149,7 @@ def test_an_address_that_somebody_else_proved_meanwhile_stays_his(env: Env, sent
     code = sent("alice@example.com")[0].code
     with env.transaction():
         env.db.get_one(User, alice.sub).email_verified = False
-        attributes.claim_aliases(env, client.pool, env.db.get_one(User, alice.sub))
+        attributes.claim_names(env, client.pool, env.db.get_one(User, alice.sub))
     bob = a_user(env, client.pool, "bob")
     passwords.confirm_forgot(env, client, username="alice", code=code, password=NEW)
     sign_in(env, client, "alice", NEW)

@@ -71,7 +71,7 @@ def test_of_fifty_sign_ups_for_one_name_one_wins(server: RunningServer) -> None:
     whole = """
         SELECT count(*), count(password.user_sub), count(code.user_sub) FROM "user"
         LEFT JOIN password ON password.user_sub = "user".sub LEFT JOIN code ON code.user_sub = "user".sub
-        WHERE username_key = :name
+        WHERE lower(username) = :name
     """
     assert rows(server, whole, name=name) == [(1, 1, 1)]
     sent = rows(server, 'SELECT "to" FROM outbox_message WHERE "to" LIKE :like', like=f"{name}.%")

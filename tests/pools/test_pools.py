@@ -69,12 +69,12 @@ def test_a_pool_is_deleted_only_without_domain_and_protection(env: Env) -> None:
 def test_pools_are_listed_by_pages(env: Env) -> None:
     made = sorted(a_pool(env).id for _ in range(5))
     seen: list[str] = []
-    after = None
+    token = None
     while True:
-        page = user_pools.listed(env, limit=2, after=after)
-        seen += [pool.id for pool in page.pools]
-        after = page.next_id
-        if after is None:
+        page = user_pools.listed(env, limit=2, token=token)
+        seen += [pool.id for pool in page.rows]
+        token = page.token
+        if token is None:
             break
     assert seen == made
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from app import errors
 from app.api import registry, wire
 from app.api.caller import Call
 from app.api.registry import operation
@@ -13,7 +11,6 @@ from app.env import Env
 from app.models import Pool
 from app.pools import find, user_pools
 
-POOL_ID = re.compile(r"[\w-]+_[0-9a-zA-Z]+", re.ASCII)
 CONSTRAINTS = {
     "String": ("StringAttributeConstraints", (("MinLength", "shortest"), ("MaxLength", "longest"))),
     "Number": ("NumberAttributeConstraints", (("MinValue", "least"), ("MaxValue", "greatest"))),
@@ -36,11 +33,8 @@ def describe_user_pool(call: Call) -> dict[str, Any]:
 
 @operation("ListUserPools")
 def list_user_pools(call: Call) -> dict[str, Any]:
-    """A page of pools in the order of their ids; the token of the next page is the last id of this one."""
-    after = call.get("NextToken")
-    if after is not None and not POOL_ID.fullmatch(after):
-        raise errors.InvalidParameter("Invalid pagination token.")
-    page = user_pools.listed(call.env, limit=call["MaxResults"], after=after)
+    """A page of pools in the order of their ids."""
+    page = user_pools.listed(call.env, limit=call["MaxResults"], token=call.get("NextToken"))
     reply: dict[str, Any] = {
         "UserPools": [
             {
@@ -50,11 +44,11 @@ def list_user_pools(call: Call) -> dict[str, Any]:
                 "CreationDate": wire.moment(pool.created_at),
                 "LastModifiedDate": wire.moment(pool.modified_at),
             }
-            for pool in page.pools
+            for pool in page.rows
         ]
     }
-    if page.next_id is not None:
-        reply["NextToken"] = page.next_id
+    if page.token is not None:
+        reply["NextToken"] = page.token
     return reply
 
 

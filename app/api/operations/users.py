@@ -51,7 +51,7 @@ def list_users(call: Call) -> dict[str, Any]:
         raise errors.InvalidParameter("Filter is not available in this version of Cognate; leave it out.")
     page = search.users(call.env, call.pool, limit=call.get("Limit"), token=call.get("PaginationToken"))
     only = call.get("AttributesToGet") or None
-    reply: dict[str, Any] = {"Users": [wire.user(row, only=only) for row in page.users]}
+    reply: dict[str, Any] = {"Users": [wire.user(row, only=only) for row in page.rows]}
     if page.token is not None:
         reply["PaginationToken"] = page.token
     return reply

@@ -64,7 +64,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
         writing.write(row, attributes)
         row.status = "CONFIRMED"
         replace(env, pool, row, prepared)
-        writing.claim_aliases(env, pool, row)
+        writing.claim_names(env, pool, row)
 
     return Proof(user, sign_in.password, write)
 

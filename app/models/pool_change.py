@@ -1,0 +1,30 @@
+"""A change of what the API lets nobody change: a pool's sign-in names, letter case, required and custom attributes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+
+
+class PoolChange(Base):
+    """Kept after it is done, so that it can be undone; while it is under way it can be taken up where it stopped."""
+
+    __tablename__ = "pool_change"
+    __table_args__ = (Index("ix_pool_change_pool_id", "pool_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    pool_id: Mapped[str] = mapped_column(ForeignKey("pool.id", ondelete="CASCADE"))
+    before: Mapped[dict[str, Any]]
+    after: Mapped[dict[str, Any]]
+    """What is changed, in the words of `Pool.settings`, as it was and as it will be."""
+    state: Mapped[str] = mapped_column(String(16))
+    """`building`, `cleaning`, `done` or `reverted`."""
+    cursor: Mapped[str | None] = mapped_column(String(36))
+    """The `sub` of the last user whom the present state has gone through."""
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
