@@ -21,6 +21,7 @@ from app.models import Pool
 
 log = logging.getLogger(__name__)
 
+UNFINISHED = "This application is not set up completely yet, so nobody can sign in. Please tell the people who run it."
 CODE_WRONG = "This code is not right, or it is too old. Check it, or get a new one."
 SENTENCES: dict[type[Refusal], str] = {
     errors.NotAuthorized: "Incorrect username or password.",
@@ -37,6 +38,8 @@ SENTENCES: dict[type[Refusal], str] = {
     errors.LimitExceeded: "That was too often. Please try again in an hour.",
     errors.TooManyRequests: "Very many people are signing in just now. Please try again in a few seconds.",
     errors.InvalidPassword: "Choose a password that follows the rules.",
+    errors.UnexpectedLambda: UNFINISHED,
+    errors.InvalidUserPoolConfiguration: UNFINISHED,
 }
 OTHERWISE = "That did not work with what you entered. Please check it."
 ON_FIELD = {

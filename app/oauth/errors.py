@@ -24,6 +24,8 @@ WORDS: dict[type[Refusal], tuple[str, int]] = {
     errors.UnsupportedTokenType: ("unsupported_token_type", 400),
     errors.TooManyRequests: ("temporarily_unavailable", 429),
     errors.LimitExceeded: ("temporarily_unavailable", 429),
+    errors.UnexpectedLambda: ("server_error", 500),
+    errors.InvalidUserPoolConfiguration: ("server_error", 500),
 }
 OTHERWISE = ("invalid_request", 400)
 PAGES = ("oauth.authorize", "oauth.authorize_short", "oauth.logout")

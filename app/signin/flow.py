@@ -15,6 +15,7 @@ from app.accounts import find, lockout
 from app.accounts.find import Found
 from app.env import Env, Origin
 from app.models import Attempt, Client, Password, Throttle, User
+from app.policy import unbuilt
 from app.policy.attributes import name_key
 from app.signin import plan
 from app.signin.challenges import new_password_required, password, password_srp
@@ -79,7 +80,13 @@ def _answer_srp(env: Env, client: Client, given: Mapping[str, str], origin: Orig
 
 def settle(env: Env, granted: Granted) -> User:
     """Write down what a granted sign-in changed, and look again at what it rested on. Inside the transaction that
-    makes tokens or a browser session of it. Returns the user's row, locked until the commit."""
+    makes tokens or a browser session of it. Returns the user's row, locked until the commit.
+
+    Raises errors.UnexpectedLambda and errors.InvalidUserPoolConfiguration where the pool asks for what is not built.
+    """
+    pool = granted.sign_in.client.pool
+    unbuilt.demand_no_second_factor(pool)
+    unbuilt.demand_no_trigger(pool, "pre_authentication", "post_authentication")
     return _accept(env, granted.sign_in, granted.proof)
 
 

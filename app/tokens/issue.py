@@ -11,6 +11,7 @@ from app.crypto import jose
 from app.db import table
 from app.env import Env
 from app.models import Client, LoginSession, User
+from app.policy import unbuilt
 from app.tokens import claims, keys
 
 _OPEN = insert(table(LoginSession))
@@ -40,7 +41,9 @@ def open_session(
     env: Env, client: Client, user: User, *, scope: str, auth_time: datetime, session_id: str | None = None
 ) -> Opened:
     """Write down a login session. Inside a transaction: one row. Its tokens are signed after the commit (`signed`):
-    two signatures take longer than all the rest, and SQLite has one writer."""
+    two signatures take longer than all the rest, and SQLite has one writer. Raises errors.UnexpectedLambda
+    (policy.unbuilt)."""
+    unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     now = env.now()
     refresh = env.random.token()
     session = LoginSession(
@@ -108,6 +111,9 @@ def signed(
 
 def for_machine(env: Env, client: Client, scope: str) -> Tokens:
     """An access token for the client itself (RFC 6749, 4.4). No row, no statement."""
+    version = (client.pool.settings.get("lambda_config") or {}).get("pre_token_generation_config", {})
+    if version.get("lambda_version") == "V3_0":  # the only one that is asked about machines too (reference: 9.2)
+        unbuilt.demand_no_trigger(client.pool, "pre_token_generation_config")
     now = env.now()
     access = (
         keys.of(env, client.pool)

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select
 from app import errors
 from app.env import Env
 from app.models import Client, LoginSession, User
+from app.policy import unbuilt
 from app.tokens import issue
 
 _BY_TOKEN = (
@@ -27,7 +28,9 @@ def tokens(env: Env, client: Client, token: str, *, oauth: bool) -> issue.Tokens
 
 
 def find(env: Env, client: Client, token: str) -> tuple[LoginSession, User]:
-    """The live login session that a refresh token belongs to, and its user."""
+    """The live login session that a refresh token belongs to, and its user. Raises what `tokens` does, and
+    errors.UnexpectedLambda (policy.unbuilt)."""
+    unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     with env.reading() as database:
         found = database.execute(_BY_TOKEN, {"digest": issue.refresh_digest(env, token)}).one_or_none()
     # Another client's token is answered like an unknown one: whether it exists is none of his business.

@@ -1,0 +1,38 @@
+"""What a pool may ask for and this version cannot do: refused where it would have to act, never passed over.
+
+The API stores every setting, because tools describe back what they have set. A setting that protects somebody must
+then not be a promise that nobody keeps: a pool whose trigger would have examined a sign-up takes none, and a pool that
+requires a second factor signs nobody in (docs/decisions/006).
+"""
+
+from __future__ import annotations
+
+from app import errors
+from app.models import Pool
+
+MFA = (
+    "This user pool requires multi-factor authentication, which this version of Cognate cannot ask for: nobody can "
+    "sign in. Set its MfaConfiguration to OPTIONAL or OFF."
+)
+TOKEN_TRIGGERS = ("pre_token_generation", "pre_token_generation_config")
+
+
+def demand_no_trigger(pool: Pool, *triggers: str) -> None:
+    """Refuse when the pool has one of these triggers, by their names in its LambdaConfig.
+
+    Raises errors.UnexpectedLambda, which is what is said of a trigger that cannot be invoked.
+    """
+    given = pool.settings.get("lambda_config") or {}
+    for trigger in triggers:
+        if given.get(trigger):
+            called = "".join(word.capitalize() for word in trigger.removesuffix("_config").split("_"))
+            raise errors.UnexpectedLambda(f"{called} invocation failed due to error TriggersNotAvailable.")
+
+
+def demand_no_second_factor(pool: Pool) -> None:
+    """Refuse when the pool requires a second factor of everybody. Where it is optional nobody can have one yet.
+
+    Raises errors.InvalidUserPoolConfiguration.
+    """
+    if pool.settings.get("mfa_configuration") == "ON":
+        raise errors.InvalidUserPoolConfiguration(MFA)
