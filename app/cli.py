@@ -107,10 +107,18 @@ def access_key() -> None:
 
 @access_key.command("create")
 @click.option("--description", default="", help="What it is for.")
-def create_access_key(description: str) -> None:
-    """Make a key and print it; its secret is shown this once."""
+@click.option("--pool", "pools", multiple=True, metavar="POOL", help="Only for this pool; may be repeated.")
+@click.option(
+    "--action",
+    "actions",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only for actions such as cognito-idp:List*; may be repeated.",
+)
+def create_access_key(description: str, pools: tuple[str, ...], actions: tuple[str, ...]) -> None:
+    """Make a key and print it; its secret is shown this once. Without limits it may do everything."""
     with _environment() as env:
-        pair = access_keys.create(env, description=description[:256])
+        pair = access_keys.create(env, description=description[:256], pools=pools or None, actions=actions or None)
     click.echo(f"AWS_ACCESS_KEY_ID={pair.id}\nAWS_SECRET_ACCESS_KEY={pair.secret}")
 
 
@@ -120,7 +128,8 @@ def list_access_keys() -> None:
     with _environment() as env:
         for row in access_keys.listed(env):
             state = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "live"
-            click.echo(f"{row.id}  {row.created_at:%Y-%m-%d}  {state:<18}  {row.description}")
+            limits = " ".join([*(row.pools or []), *(row.actions or [])]) or "everything"
+            click.echo(f"{row.id}  {row.created_at:%Y-%m-%d}  {state:<18}  {limits}  {row.description}")
 
 
 @access_key.command("revoke")

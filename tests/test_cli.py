@@ -118,21 +118,37 @@ def made(run: Run, *arguments: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
+def secret_of(env: Env, key_id: str) -> str | None:
+    live = access_keys.live(env, key_id)
+    return live.secret if live else None
+
+
 def test_an_access_key_is_made_printed_once_and_works(run: Run, env: Env) -> None:
     key_id, secret = made(run, "--description", "of the deployment")
-    assert access_keys.secret(env, key_id) == secret
+    assert secret_of(env, key_id) == secret
     listed = run("access-key", "list").output
     assert key_id in listed and "live" in listed and "of the deployment" in listed
     assert secret not in listed
 
 
+def test_an_access_key_can_be_limited(run: Run, env: Env) -> None:
+    pool = a_pool(env)
+    key_id, _ = made(run, "--pool", pool.id, "--action", "cognito-idp:List*", "--action", "cognito-idp:AdminGetUser")
+    live = access_keys.live(env, key_id)
+    assert live and live.pools == {pool.id} and live.actions == ("cognito-idp:List*", "cognito-idp:AdminGetUser")
+    assert f"{pool.id} cognito-idp:List* cognito-idp:AdminGetUser" in run("access-key", "list").output
+    refused = run("access-key", "create", "--action", "s3:*")
+    assert refused.exit_code == 1 and isinstance(refused.exception, errors.InvalidParameter)
+    assert run("access-key", "create", "--pool", "us-east-1_nobody123").exit_code == 1
+
+
 def test_a_revoked_key_ends_in_servers_that_run(run: Run, env: Env, clock: Clock) -> None:
     (key_id, secret), (other, _) = made(run), made(run)
-    assert access_keys.secret(env, key_id) == secret
+    assert secret_of(env, key_id) == secret
     assert run("access-key", "revoke", key_id).output == f"{key_id} is revoked.\n"
     clock.forward(seconds=STALE_AFTER)
-    assert access_keys.secret(env, key_id) is None
-    assert access_keys.secret(env, other)
+    assert secret_of(env, key_id) is None
+    assert secret_of(env, other)
     first, second = run("access-key", "list").output.splitlines()
     shown = {line.split()[0]: line for line in (first, second)}
     assert "revoked 2026-03-01" in shown[key_id] and "live" in shown[other]

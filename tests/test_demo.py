@@ -69,7 +69,8 @@ def test_every_fact_works(env: Env, http: FlaskClient) -> None:
     assert token.status_code == 200 and token.json["scope"] == machine["scopes"][0]  # type: ignore[index]
     assert http.get(found["sign_in_url"].removeprefix(found["base_url"])).status_code == 200
     assert http.get(found["discovery_url"].removeprefix(found["base_url"])).json["issuer"] == found["issuer"]  # type: ignore[index]
-    assert access_keys.secret(env, found["access_key"]["id"]) == found["access_key"]["secret"]
+    live = access_keys.live(env, found["access_key"]["id"])
+    assert live and live.secret == found["access_key"]["secret"]
     signed_in = http.post(
         "/",
         json={

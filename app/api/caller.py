@@ -18,7 +18,7 @@ from app.api.registry import Operation
 from app.crypto.seal import same
 from app.env import Env, Origin
 from app.models import Client, Pool, User
-from app.pools import app_clients, find
+from app.pools import access_keys, app_clients, find
 from app.tokens import verify
 from app.tokens.claims import API_SCOPE
 
@@ -78,6 +78,24 @@ def identified(env: Env, operation: Operation, members: dict[str, Any], origin: 
     if operation.who == "token" and "AccessToken" in members:
         user, client = _holder(env, operation, members["AccessToken"])
     return Call(env, operation, members, origin, pool, client, user)
+
+
+def check_permitted(env: Env, key_id: str, operation: Operation, members: dict[str, Any]) -> None:
+    """Refuse what the access key is not allowed to do.
+
+    Before anything is looked up: a key that is limited to one pool must not learn which others there are. A key that
+    is not known gets here in development only, where it may do everything. Raises errors.AccessDenied.
+    """
+    key = access_keys.live(env, key_id)
+    action = f"{access_keys.SERVICE}:{operation.name}"
+    pool_id = members.get("UserPoolId") or members.get("ResourceArn", "").rpartition(":userpool/")[2] or None
+    if key is None or key.may(action, pool_id):
+        return
+    account = env.settings.account_id
+    resource = f"arn:aws:cognito-idp:{env.settings.region}:{account}:userpool/{pool_id}" if pool_id else "*"
+    raise errors.AccessDenied(
+        f"User: arn:aws:iam::{account}:user/{key_id} is not authorized to perform: {action} on resource: {resource}"
+    )
 
 
 def _client(env: Env, operation: Operation, members: dict[str, Any]) -> Client:

@@ -88,8 +88,9 @@ def _body() -> bytes:
 
 
 def _call(env: Env, operation: Operation, body: bytes) -> caller.Call:
+    key_id: str | None = None
     if operation.who == "signed":
-        signature.verify(
+        key_id = signature.verify(
             env,
             signature.Signed(
                 path=request.root_path.rstrip("/") + request.path,
@@ -104,6 +105,8 @@ def _call(env: Env, operation: Operation, body: bytes) -> caller.Call:
     except orjson.JSONDecodeError:
         raise drawing.Serialization from None
     members = shapes.check(operation.input, given)
+    if key_id is not None:
+        caller.check_permitted(env, key_id, operation, members)
     came_from = web.origin()
     if members.get("ClientMetadata"):
         came_from = Origin(came_from.ip, came_from.user_agent, members["ClientMetadata"])

@@ -45,7 +45,7 @@ class InvalidSignature(Refusal):
 FRAMEWORK = frozenset(
     {one.code for one in (UnknownOperation, Serialization, RequestEntityTooLarge)}
     | {one.code for one in (MissingAuthenticationToken, IncompleteSignature, UnrecognizedClient, InvalidSignature)}
-    | {"InternalError", "TooManyRequests"}
+    | {"InternalError", "TooManyRequests", "AccessDenied"}
 )
 """What any operation may answer, whether or not the model lists it there."""
 

@@ -18,9 +18,9 @@ from app.api.errors import IncompleteSignature, InvalidSignature, MissingAuthent
 from app.crypto.seal import same
 from app.env import Env
 from app.pools import access_keys
+from app.pools.access_keys import SERVICE
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-SERVICE = "cognito-idp"
 TERMINATOR = "aws4_request"
 SKEW = timedelta(minutes=5)
 MUST_SIGN = ("host", "x-amz-date", "x-amz-target")
@@ -149,10 +149,10 @@ def _signing_key(env: Env, claim: _Authorization) -> bytes | None:
     """The key derived for a day, region and service; kept until any configuration changes, a revocation included."""
 
     def derive() -> bytes | None:
-        secret = access_keys.secret(env, claim.key_id)
-        if secret is None:
+        live = access_keys.live(env, claim.key_id)
+        if live is None:
             return None
-        key = b"AWS4" + secret.encode("utf-8")
+        key = b"AWS4" + live.secret.encode("utf-8")
         for part in (claim.date, claim.region, claim.service, claim.terminator):
             key = hmac.digest(key, part.encode("utf-8"), "sha256")
         return key

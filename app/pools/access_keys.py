@@ -1,14 +1,25 @@
-"""Keys that sign administrative requests: made, listed, revoked, and looked up by the API's door."""
+"""Keys that sign administrative requests: made, listed, revoked, looked up by the API's door; and what each may do.
+
+A key does everything in every pool unless it was made with limits: pools by id, and actions by pattern, in the words
+of an IAM policy (`cognito-idp:List*`).
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from sqlalchemy import select
 
 from app import errors
 from app.env import Env
 from app.models import AccessKey
+from app.pools import find
+
+SERVICE = "cognito-idp"
+_PATTERN = re.compile(r"\*|cognito-idp:[A-Za-z*]+")
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,39 @@ class Pair:
     secret: str
 
 
-def create(env: Env, *, description: str) -> Pair:
+@dataclass(frozen=True)
+class Live:
+    """A key that has not been revoked: its secret and its limits, None where it has none."""
+
+    id: str
+    secret: str
+    pools: frozenset[str] | None
+    actions: tuple[str, ...] | None
+
+    def may(self, action: str, pool_id: str | None) -> bool:
+        """Whether it may do this to this pool. What is done to no one pool (CreateUserPool, ListUserPools) is not for
+        a key that is limited to some: it would show or touch the others."""
+        if self.actions is not None and not any(
+            fnmatchcase(action.lower(), pattern.lower()) for pattern in self.actions
+        ):
+            return False
+        return self.pools is None or pool_id in self.pools
+
+
+def create(
+    env: Env, *, description: str, pools: Sequence[str] | None = None, actions: Sequence[str] | None = None
+) -> Pair:
+    """A new key, limited to pools by id and to actions by pattern where these are given.
+
+    Raises errors.UnknownPool, errors.InvalidParameter (a pattern that can match no action).
+    """
+    for pool_id in pools or ():
+        find.pool(env, pool_id)
+    for pattern in actions or ():
+        if not _PATTERN.fullmatch(pattern):
+            raise errors.InvalidParameter(
+                f"{pattern} is not a pattern of actions: expected one such as {SERVICE}:List* or {SERVICE}:AdminGetUser"
+            )
     pair = Pair(env.random.access_key_id(), env.random.access_key_secret())
     with env.transaction():
         env.db.add(
@@ -27,8 +70,8 @@ def create(env: Env, *, description: str) -> Pair:
                 id=pair.id,
                 sealed=env.seal.seal(pair.secret.encode("ascii"), about=_about(pair.id)),
                 description=description,
-                pools=None,
-                actions=None,
+                pools=list(pools) if pools is not None else None,
+                actions=list(actions) if actions is not None else None,
                 created_at=env.now(),
                 revoked_at=None,
             )
@@ -52,15 +95,20 @@ def revoke(env: Env, key_id: str) -> None:
         env.configuration_changed()
 
 
-def secret(env: Env, key_id: str) -> str | None:
-    """The secret of a live key, or None."""
+def live(env: Env, key_id: str) -> Live | None:
+    """The key of this id while it has not been revoked."""
 
-    def load() -> str | None:
+    def load() -> Live | None:
         with env.aside() as session:
             row = session.get(AccessKey, key_id)
         if row is None or row.revoked_at is not None:
             return None
-        return env.seal.open(row.sealed, about=_about(key_id)).decode("ascii")
+        return Live(
+            id=key_id,
+            secret=env.seal.open(row.sealed, about=_about(key_id)).decode("ascii"),
+            pools=frozenset(row.pools) if row.pools is not None else None,
+            actions=tuple(row.actions) if row.actions is not None else None,
+        )
 
     return env.cache.get(("access key", key_id), load)
 

@@ -1,6 +1,7 @@
 """Signature Version 4: what boto3 signs is understood, and whatever was changed since is refused."""
 
 import hashlib
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from app.config import Settings
 from app.env import Env
 from app.pools import access_keys
 from tests.api.conftest import ANY_KEY, TARGET, body
+from tests.build import a_client, a_pool
 from tests.conftest import Clock, test_settings
 
 
@@ -368,3 +370,60 @@ def test_boto3_itself_is_served(port: int, key: access_keys.Pair) -> None:
     with pytest.raises(cognito.exceptions.ResourceNotFoundException, match="User pool us-east-1_None does not exist."):
         cognito.describe_user_pool(UserPoolId="us-east-1_None")
     cognito.close()
+
+
+# -- keys with limits --------------------------------------------------------------------------------------------
+
+
+def test_a_limited_key_is_told_which_action_and_resource_it_lacks(send: Send, env: Env) -> None:
+    mine, other = a_pool(env, algorithm="ES256"), a_pool(env, algorithm="ES256")
+    key = access_keys.create(
+        env, description="limited", pools=[mine.id], actions=["cognito-idp:List*", "cognito-idp:TagResource"]
+    )
+
+    def asked(operation: str, **members: object) -> tuple[str, str]:
+        return send(signed(key, operation=operation, payload=json.dumps(members).encode()))
+
+    def denied(operation: str, resource: str) -> tuple[str, str]:
+        return "AccessDenied", (
+            f"User: arn:aws:iam::000000000000:user/{key.id} is not authorized to perform: cognito-idp:{operation} "
+            f"on resource: {resource}"
+        )
+
+    def arn(pool_id: str) -> str:
+        return f"arn:aws:cognito-idp:us-east-1:000000000000:userpool/{pool_id}"
+
+    assert asked("ListUsers", UserPoolId=mine.id) == ("ok", "")
+    assert asked("DescribeUserPool", UserPoolId=mine.id) == denied("DescribeUserPool", arn(mine.id))
+    assert asked("ListUsers", UserPoolId=other.id) == denied("ListUsers", arn(other.id))
+    assert asked("ListUserPools", MaxResults=5) == denied("ListUserPools", "*")
+    # A pool that does not exist is answered like one of somebody else.
+    assert asked("ListUsers", UserPoolId="us-east-1_nobody123") == denied("ListUsers", arn("us-east-1_nobody123"))
+
+
+def test_what_needs_no_signature_needs_no_permission(http: FlaskClient, env: Env) -> None:
+    """The service ignores a signature on these; SDKs with credentials send one all the same."""
+    client = a_client(env, a_pool(env, algorithm="ES256"))
+    key = access_keys.create(env, description="nothing", actions=[])
+    payload = json.dumps({"ClientId": client.id, "Username": "nobody"}).encode()
+    request = signed(key, operation="ForgotPassword", payload=payload)
+    answer = http.post("/", data=request.body, headers=request.headers, environ_overrides={"REMOTE_ADDR": "192.0.2.7"})
+    assert body(answer)["__type"] == "UserNotFoundException"
+
+
+def test_the_limits_of_a_known_key_hold_in_development_too(
+    another_app: Callable[..., Flask], database_url: str, tmp_path: Path, env: Env, clock: Clock
+) -> None:
+    """There any key will do, and signatures are not looked at; but whoever limits a key wants to see it limited."""
+    key = access_keys.create(env, description="limited", actions=["cognito-idp:List*"])
+    laptop = another_app(test_settings(database_url, data_dir=tmp_path), now=clock, ticks=clock.ticks)
+    authorization = ANY_KEY.replace("anybody", key.id)
+
+    def said(operation: str) -> str:
+        headers = {"X-Amz-Target": TARGET + operation, "Authorization": authorization}
+        payload = {"MaxResults": 5, "PoolName": "p"}
+        answer = laptop.test_client().post("/", json=payload, headers=headers)
+        return str(body(answer).get("__type", "ok"))
+
+    assert said("ListUserPools") == "ok"
+    assert said("CreateUserPool") == "AccessDeniedException"

@@ -201,18 +201,6 @@ def test_a_resource_server_is_known_by_its_identifier(env: Env) -> None:
         resource_servers.create(env, pool, identifier="b", name="B", scopes=[("x", ""), ("x", "")])
 
 
-def test_an_access_key_is_shown_once_and_can_be_ended(env: Env) -> None:
-    pair = access_keys.create(env, description="tests")
-    assert access_keys.secret(env, pair.id) == pair.secret
-    (row,) = access_keys.listed(env)
-    assert pair.secret not in row.sealed
-    access_keys.revoke(env, pair.id)
-    assert access_keys.secret(env, pair.id) is None
-    assert access_keys.secret(env, "AKIAUNKNOWN") is None
-    with pytest.raises(errors.ResourceNotFound, match="There is no access key AKIAUNKNOWN"):
-        access_keys.revoke(env, "AKIAUNKNOWN")
-
-
 def test_a_client_is_of_its_pool(env: Env) -> None:
     client = a_client(env, a_pool(env))
     assert find.client(env, client.id, client.pool).id == client.id
