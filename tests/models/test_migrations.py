@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, func, inspect, select, text
 from sqlalchemy.engine import make_url
 
 from app import installation
+from app.accounts import find
 from app.config import Settings, SettingsError
 from app.db import Base, db
 from app.env import Env
@@ -158,6 +159,35 @@ def test_rows_survive_the_altering_of_a_table_that_they_point_to(
         with db.engine.connect() as connection:
             if connection.dialect.name == "sqlite":
                 assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_users_keep_their_names_through_the_revision_that_moves_them(
+    app: Flask, env: Env, settings: Settings, applied: Callable[[Settings], Flask]
+) -> None:
+    """0002 makes names of usernames, and keys for searches of what users have."""
+    pool = a_pool(env)
+    alice = a_user(env, pool, "Alice", name="Alice Straße", phone_number="+15550100")
+    a_user(env, pool, "bob", email="Bob@Example.com")
+
+    def as_it_is() -> list[tuple[object, ...]]:
+        with db.engine.connect() as connection:
+            names = connection.execute(text("SELECT generation, attribute, value, user_sub FROM alias ORDER BY 4, 2"))
+            users = connection.execute(text('SELECT username, email_key, name_key FROM "user" ORDER BY 1'))
+            return [*map(tuple, names), *map(tuple, users)]
+
+    with applied(settings).app_context():
+        before = as_it_is()
+        flask_migrate.downgrade(revision="0001")
+        with db.engine.connect() as connection:
+            keys = connection.execute(text('SELECT username_key FROM "user" ORDER BY 1')).scalars().all()
+            assert keys == ["alice", "bob"]
+            assert connection.scalar(text("SELECT count(*) FROM alias WHERE attribute = 'username'")) == 0
+        flask_migrate.upgrade()
+        assert as_it_is() == before
+    assert ("Alice", "alice@example.com", "alice strasse") in before
+    for name in ("ALICE", "alice@example.com", alice.sub):
+        found = find.by_name(env, pool, name)
+        assert found and found.user.sub == alice.sub
 
 
 @pytest.mark.parametrize("then", ['raise ValueError("in the middle")', 'op.execute("DELETE FROM pool")'])
