@@ -92,15 +92,17 @@ def postgres_template(postgres_server: postgres.Server) -> str:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated, empty database of this test's own."""
     if request.param == "sqlite":
         path = tmp_path / "cognate.sqlite"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        return f"sqlite:///{path}"
+        yield f"sqlite:///{path}"
+        return
     template = request.getfixturevalue("postgres_template")
     server: postgres.Server = request.getfixturevalue("postgres_server")
-    return server.create(f"t{next(COUNTER)}", template=template)
+    with server.lent(template) as url:
+        yield url
 
 
 @pytest.fixture

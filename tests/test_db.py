@@ -292,7 +292,8 @@ def a_full_pool(env: Env) -> Pool:
             ("former_password", {"id": "f", "user_sub": user.sub, "hash": "h", "replaced_at": START}),
             (
                 "pool_change",
-                {"id": "c", "pool_id": pool.id, "before": {}, "after": {}, "state": "done", "created_at": START},
+                {"id": "c", "pool_id": pool.id, "before": {}, "after": {}, "state": "done"}
+                | {"touched_at": START, "created_at": START},
             ),
             (
                 "terms",
