@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, literal, select, union_all
+from sqlalchemy import ColumnElement, Row, Select, String, bindparam, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app import errors
@@ -28,18 +29,29 @@ def by_name(env: Env, pool: Pool, name: str) -> Found | None:
 
     (The reference leaves the order open; a username first means that nobody's alias can shadow it.)
     """
-    if "\0" in name:
-        return None  # nobody is called so, and PostgreSQL refuses to be asked
-    attributes = tuple(attribute for attribute in pool.sign_in_attributes if _could_be(attribute, name))
-    query = _query(_UUID.fullmatch(name) is not None, attributes)
-    with env.reading() as session:
-        meant = {"pool": pool.id, "generation": pool.generation, "name": name, "key": name_key(pool, name)}
-        found = session.execute(query, meant).one_or_none()
+    found = _meant(env, pool, name, lean=False)
     return Found(found[0], found[1]) if found else None
 
 
+def sub_by_name(env: Env, pool: Pool, name: str) -> str | None:
+    """The `sub` of whom `by_name` finds, and nothing of him: it takes as long to find nobody. For strangers' questions
+    that are answered alike whoever is meant."""
+    found = _meant(env, pool, name, lean=True)
+    return str(found[0]) if found else None
+
+
+def _meant(env: Env, pool: Pool, name: str, *, lean: bool) -> Row[*tuple[Any, ...]] | None:
+    if "\0" in name:
+        return None  # nobody is called so, and PostgreSQL refuses to be asked
+    attributes = tuple(attribute for attribute in pool.sign_in_attributes if _could_be(attribute, name))
+    query = _query(_UUID.fullmatch(name) is not None, attributes, lean)
+    with env.reading() as session:
+        meant = {"pool": pool.id, "generation": pool.generation, "name": name, "key": name_key(pool, name)}
+        return session.execute(query, meant).one_or_none()
+
+
 @cache
-def _query(as_sub: bool, attributes: tuple[str, ...]) -> Select[User, Password]:
+def _query(as_sub: bool, attributes: tuple[str, ...], lean: bool) -> Select[*tuple[Any, ...]]:
     """One branch per way to be meant, so that each uses its own index. Built once for each shape of name."""
     key = bindparam("key", type_=String)
     branches = []
@@ -54,7 +66,10 @@ def _query(as_sub: bool, attributes: tuple[str, ...]) -> Select[User, Password]:
     if as_sub:
         branches.append(_branch(1, User.sub, User.pool_id == bindparam("pool"), User.sub == bindparam("name")))
     candidates = union_all(*branches).subquery()
-    first = select(candidates.c.sub).order_by(candidates.c.rank).limit(1).scalar_subquery()
+    best = select(candidates.c.sub).order_by(candidates.c.rank).limit(1)
+    if lean:
+        return best
+    first = best.scalar_subquery()
     return select(User, Password).outerjoin(Password, Password.user_sub == User.sub).where(User.sub == first)
 
 
@@ -76,7 +91,16 @@ def existing(env: Env, pool: Pool, name: str) -> Found:
     return found
 
 
+def locked(env: Env, sub: str) -> User:
+    """A user's row, for a change that was decided on what was read before: his until the commit. Inside a
+    transaction. Raises errors.UserNotFound: he may have been deleted since."""
+    user = env.db.get(User, sub, with_for_update=True)
+    if user is None:
+        raise errors.UserNotFound
+    return user
+
+
 def absent(client: Client, otherwise: errors.Refusal, sentence: str | None = None) -> errors.Refusal:
     """What to say when there is no such user: `otherwise`, which says as much to a known one, where the client hides
-    who exists (PreventUserExistenceErrors; reference: 3.4), else the truth. The only place that decides it."""
+    who exists (PreventUserExistenceErrors; reference: 3.4), else the truth."""
     return otherwise if client.hides_users else errors.UserNotFound(sentence)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime
 from typing import Any
 
 from app import errors
-from app.models import Naming, Pool
+from app.models import Naming, Pool, User
+from app.models.pool import SchemaAttribute
 
 LONGEST = 2048
 LONGEST_ADDRESS = 320
@@ -22,7 +23,15 @@ SERVER_ONLY = frozenset({"sub", "identities", "email_verified", "phone_number_ve
 ADDRESSES = ("email", "phone_number")
 KEYED = (*ADDRESSES, "preferred_username")
 """What can be an alias, and is then compared like a name."""
+DEVELOPER = "dev:"
+"""Prefix of what administrators alone read and write (DeveloperOnlyAttribute)."""
+Claim = tuple[int, str, str]
+"""Generation, attribute, value: the key of an alias within its pool."""
+INNER = {"name": "name.formatted", "email": "emails", "phone_number": "phoneNumbers"}
+"""What Cognito calls an attribute when it is missing at sign-up; clients match on it."""
 
+_EPOCH = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PHONE = re.compile(r"\+[0-9]{1,15}")
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]\x00-\x1f]+@[^\s@<>\"(),:;\\\[\]\x00-\x1f]+")
 _STRINGS = (
@@ -67,6 +76,18 @@ def looks_like_phone(value: str) -> bool:
     return _PHONE.fullmatch(value) is not None
 
 
+def claims(rules: Naming, user: User) -> list[Claim]:
+    """The names by which a user signs in under these rules: his username; addresses once they are verified, or at
+    once where they take the username's place; a preferred username as soon as he has it."""
+    found = [(rules.generation, "username", name_key(rules, user.username))]
+    for attribute in rules.sign_in_attributes:
+        address = getattr(user, attribute)
+        at_once = attribute in rules.username_attributes or attribute not in ADDRESSES
+        if address and (at_once or user.verified(attribute)):
+            found.append((rules.generation, attribute, name_key(rules, address)))
+    return found
+
+
 def check_username(pool: Pool, username: str) -> None:
     """Refuse a username of a form that the pool uses for something else. Raises errors.InvalidParameter."""
     if "\0" in username:
@@ -96,56 +117,131 @@ def check_username(pool: Pool, username: str) -> None:
         )
 
 
-def check_writable(attributes: Mapping[str, str], writable: frozenset[str] | None) -> None:
+def check_writable(names: Iterable[str], writable: frozenset[str] | None) -> None:
     """Refuse attributes that a client may not write. Raises errors.NotAuthorized."""
-    for name in attributes:
-        if name in SERVER_ONLY or (writable is not None and name not in writable):
+    for name in names:
+        if name in SERVER_ONLY or name.startswith(DEVELOPER) or (writable is not None and name not in writable):
             raise errors.NotAuthorized("A client attempted to write unauthorized attribute", field=name)
 
 
-def check_values(pool: Pool, attributes: Mapping[str, str]) -> None:
-    """Refuse attributes that the pool does not know, or values of the wrong form. Raises errors.InvalidParameter."""
+def readable(values: Mapping[str, str], allowed: Collection[str] | None) -> dict[str, str]:
+    """What a client may see of a user's attributes: those on its list, or all where it has none. Developer-only ones
+    never, whatever the list says; `sub` always, since every token tells it."""
+    return {
+        name: value
+        for name, value in values.items()
+        if not name.startswith(DEVELOPER) and (allowed is None or name == "sub" or name in allowed)
+    }
+
+
+def check_values(pool: Pool, attributes: Mapping[str, str], *, new: bool = True) -> None:
+    """Refuse attributes that the pool does not know, or values of the wrong form. An empty value has none: it stands
+    for nothing. Of a user who is not `new`, an unknown attribute is refused in other words.
+    Raises errors.InvalidParameter."""
     schema = pool.schema
+    if not new:
+        check_known(pool, attributes)
     for name, value in attributes.items():
         if name not in schema:
             raise errors.InvalidParameter(
                 f"Attributes did not conform to the schema: Type for attribute {{{name}}} could not be determined",
                 field=name,
             )
-        attribute = schema[name]
-        if "\0" in value:
-            raise _misshapen(name, "The value must not contain a null character")  # which PostgreSQL cannot store
-        if name == "email" and value and not looks_like_email(value):
-            raise errors.InvalidParameter("Invalid email address format.", field=name)
-        if name == "phone_number" and value and not looks_like_phone(value):
-            raise errors.InvalidParameter("Invalid phone number format.", field=name)
-        longest = LONGEST_PREFERRED_USERNAME if name == "preferred_username" else attribute.longest
-        if attribute.kind == "String":
+        if value:
+            _check_value(pool, schema[name], value)
+
+
+def _check_value(pool: Pool, attribute: SchemaAttribute, value: str) -> None:
+    name = attribute.name
+    if "\0" in value:
+        raise _misshapen(name, "The value must not contain a null character")  # which PostgreSQL cannot store
+    if name == "email" and not looks_like_email(value):
+        raise errors.InvalidParameter("Invalid email address format.", field=name)
+    if name == "phone_number" and not looks_like_phone(value):
+        raise errors.InvalidParameter("Invalid phone number format.", field=name)
+    match attribute.kind:
+        case "String":
+            longest = LONGEST_PREFERRED_USERNAME if name == "preferred_username" else attribute.longest
             _check_length(name, value, attribute.shortest, longest)
-        if name in KEYED and len(name_key(pool, value)) > LONGEST_KEY:
-            raise _misshapen(name, "String is too long when its characters are normalised")
-        if name == "birthdate":
-            _check_date(value)
-        if attribute.kind == "Number":
+        case "Number":
             _check_number(name, value, attribute.least, attribute.greatest)
-        if attribute.kind == "Boolean" and value.lower() not in ("true", "false"):
+        case "Boolean" if value.lower() not in ("true", "false"):
             raise _misshapen(name, "The value must be true or false")
+        case "DateTime":
+            _check_moment(name, value)
+    if name in KEYED and len(name_key(pool, value)) > LONGEST_KEY:
+        raise _misshapen(name, "String is too long when its characters are normalised")
+    if name == "birthdate":
+        _check_date(value)
 
 
-def check_required(pool: Pool, attributes: Mapping[str, str]) -> None:
-    """Refuse when a required attribute is missing or empty. Raises errors.InvalidParameter."""
-    for name, attribute in pool.schema.items():
-        if attribute.required and name != "sub" and not attributes.get(name):
+def stored(pool: Pool, attributes: Mapping[str, str]) -> dict[str, str]:
+    """Checked values as they are kept: those of a Boolean come in any letter case, and have one here."""
+    booleans = {name for name, attribute in pool.schema.items() if attribute.kind == "Boolean"}
+    return {name: value.lower() if name in booleans else value for name, value in attributes.items()}
+
+
+def check_known(pool: Pool, names: Iterable[str]) -> None:
+    """Refuse to change attributes that the pool does not know. Raises errors.InvalidParameter."""
+    schema = pool.schema
+    unknown = [name for name in names if name not in schema]
+    if unknown:
+        lines = "".join(f"user.{name}: Attribute does not exist in the schema.\n" for name in unknown)
+        raise errors.InvalidParameter(f"Invalid user attributes: {lines}", field=unknown[0])
+
+
+def check_changes(pool: Pool, changes: Mapping[str, str]) -> None:
+    """Refuse to empty what is required, and to touch what is written once, even where it was not written then.
+    Raises errors.InvalidParameter."""
+    schema = pool.schema
+    for name, value in changes.items():
+        if not schema[name].mutable:
             raise errors.InvalidParameter(
-                f"Attributes did not conform to the schema: {name}: The attribute is required", field=name
+                f"user.{name}: Attribute cannot be updated. (changing an immutable attribute)", field=name
+            )
+        if schema[name].required and not value:
+            raise errors.InvalidParameter(
+                f"Invalid user attributes: {name}: Required attribute cannot be deleted.", field=name
             )
 
 
-def check_verified_flags(attributes: Mapping[str, str]) -> None:
-    """An address that is not there can be neither verified nor unverified. Raises errors.InvalidParameter."""
+def check_required(pool: Pool, attributes: Mapping[str, str]) -> None:
+    """Refuse when required attributes are missing or empty, all of them in one sentence.
+    Raises errors.InvalidParameter."""
+    missing = missing_required(pool, attributes)
+    if missing:
+        said = ", ".join(_is_required(name) for name in missing)
+        raise errors.InvalidParameter(f"Attributes did not conform to the schema: {said}", field=missing[0])
+
+
+def missing_required(pool: Pool, attributes: Mapping[str, str]) -> list[str]:
+    """Required attributes that are missing or empty. (`sub` never is.)"""
+    return [
+        name
+        for name, attribute in pool.schema.items()
+        if attribute.required and name != "sub" and not attributes.get(name)
+    ]
+
+
+def _is_required(name: str) -> str:
+    if name in INNER:
+        return f"{INNER[name]}: The attribute {INNER[name]} is required"
+    return f"{name}: The attribute is required"
+
+
+def check_verified_flags(attributes: Mapping[str, str], present: Mapping[str, str] | None = None) -> None:
+    """An address that is not there, neither given nor `present`, can be neither verified nor unverified.
+    Raises errors.InvalidParameter."""
+    together = {**(present or {}), **attributes}
     for address, word in (("email", "Email"), ("phone_number", "Phone number")):
-        if f"{address}_verified" in attributes and not attributes.get(address):
+        if attributes.get(f"{address}_verified") and not together.get(address):
             raise errors.InvalidParameter(f"{word} is required to verify/un-verify {_an(word)}", field=address)
+
+
+def verified_first(pool: Pool) -> frozenset[str]:
+    """Addresses that a user keeps until he has proven the new one (AttributesRequireVerificationBeforeUpdate)."""
+    given = pool.settings.get("user_attribute_update_settings") or {}
+    return frozenset(given.get("attributes_require_verification_before_update") or ())
 
 
 def _an(word: str) -> str:
@@ -161,9 +257,21 @@ def _check_length(name: str, value: str, shortest: int | None, longest: int | No
 
 def _check_date(value: str) -> None:
     try:
+        if not _DATE.fullmatch(value):  # Python reads weeks and days of the year too
+            raise ValueError
         date.fromisoformat(value)
     except ValueError:
         raise _misshapen("birthdate", "The date must be YYYY-MM-DD") from None
+
+
+def _check_moment(name: str, value: str) -> None:
+    """ISO 8601, or seconds since 1970. (The reference leaves the form open; it is kept as it was given.)"""
+    if _EPOCH.fullmatch(value):
+        return
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        raise _misshapen(name, "The value must be a moment: ISO 8601, or seconds since 1970") from None
 
 
 def _check_number(name: str, value: str, least: int | None, greatest: int | None) -> None:

@@ -15,7 +15,7 @@ from app.crypto.seal import same
 from app.db import table
 from app.env import Env
 from app.models import AuthorizationCode, Client, User
-from app.tokens import issue, revoke
+from app.tokens import claims, issue, revoke
 
 LIFETIME = timedelta(seconds=60)
 """Cognito's live five minutes; a browser needs a second (requirements: 7)."""
@@ -85,7 +85,10 @@ def redeem(env: Env, client: Client, *, code: str, redirect_uri: str | None, ver
             raise errors.InvalidGrant("The redirect_uri is not the one that the code was asked for with.")
         if not _proven(taken.code_challenge, verifier):
             raise errors.InvalidGrant("The code_verifier does not match the code_challenge.")
-        user = env.db.get(User, taken.user_sub)
+        # Locked against being disabled or deleted in between, which ends the sessions that it sees.
+        user = env.db.get(
+            User, taken.user_sub, with_for_update={"read": True, "of": User}, options=[claims.WITH_GROUPS]
+        )
         if user is None or not user.enabled:
             raise errors.InvalidGrant("The user does not exist or is disabled.")
         opened = issue.open_session(

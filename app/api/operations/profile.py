@@ -4,18 +4,56 @@ from __future__ import annotations
 
 from typing import Any
 
+from app import errors
+from app.accounts import profile
 from app.api import wire
 from app.api.caller import Call
 from app.api.registry import operation
+from app.policy import attributes as policy
 
 
 @operation("GetUser")
 def get_user(call: Call) -> dict[str, Any]:
     """Who the token is about, with the attributes that its client may read."""
-    readable = call.client.readable
-    return {
-        "Username": call.user.username,
-        "UserAttributes": wire.attribute_list(
-            call.user.all_attributes, None if readable is None else readable | {"sub"}
-        ),
-    }
+    readable = policy.readable(call.user.all_attributes, call.client.readable)
+    return {"Username": call.user.username, "UserAttributes": wire.attribute_list(readable)}
+
+
+@operation("UpdateUserAttributes")
+def update_user_attributes(call: Call) -> dict[str, Any]:
+    """Change one's attributes; the reply says where codes went that prove new addresses."""
+    given = wire.attributes(call["UserAttributes"])
+    try:
+        sent = profile.update_attributes(call.env, call.client, call.user, attributes=given)
+    except errors.LimitExceeded as many:
+        # This operation's list of errors has another word for it.
+        raise errors.TooManyRequests(many.message) from None
+    return {"CodeDeliveryDetailsList": [wire.delivery(one)["CodeDeliveryDetails"] for one in sent]}
+
+
+@operation("DeleteUserAttributes")
+def delete_user_attributes(call: Call) -> dict[str, Any]:
+    """Remove attributes of one's own."""
+    profile.delete_attributes(call.env, call.client, call.user, names=call["UserAttributeNames"])
+    return {}
+
+
+@operation("DeleteUser")
+def delete_user(call: Call) -> dict[str, Any]:
+    """Delete oneself."""
+    profile.delete(call.env, call.user)
+    return {}
+
+
+@operation("GetUserAttributeVerificationCode")
+def get_user_attribute_verification_code(call: Call) -> dict[str, Any]:
+    """Have a code sent to one's e-mail address or phone."""
+    sent = profile.send_code(call.env, call.client, call.user, attribute=call["AttributeName"])
+    return wire.delivery(sent)
+
+
+@operation("VerifyUserAttribute")
+def verify_user_attribute(call: Call) -> dict[str, Any]:
+    """Prove one's e-mail address or phone with the code that was sent there."""
+    profile.verify(call.env, call.client, call.user, attribute=call["AttributeName"], code=call["Code"])
+    return {}

@@ -1,4 +1,4 @@
-"""AdminCreateUser, AdminGetUser and ListUsers at the door."""
+"""What administrators do with users, at the door."""
 
 from collections.abc import Callable
 from typing import Any
@@ -124,11 +124,156 @@ def test_a_page_token_is_of_one_pool(api: Api, env: Env, pool: Pool) -> None:
         assert api.refused("ListUsers", **given) == ("InvalidParameter", "Invalid pagination token.")
 
 
-def test_a_filter_is_refused_and_not_ignored(api: Api, env: Env, pool: Pool) -> None:
-    """Whoever asks for one user must not be answered with all of them."""
+# -- changing --------------------------------------------------------------------------------------------------
+
+
+def attributes_of(api: Api, pool: Pool, name: str) -> dict[str, str]:
+    found = api("AdminGetUser", UserPoolId=pool.id, Username=name)["UserAttributes"]
+    return {one["Name"]: one["Value"] for one in found if one["Name"] != "sub"}
+
+
+def wire(**attributes: str) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in attributes.items()]
+
+
+def test_an_administrator_changes_what_no_client_may(api: Api, env: Env, sent: Sent) -> None:
+    schema = [{"name": "score", "attribute_data_type": "Number", "developer_only_attribute": True}]
+    pool = build.a_pool(env, algorithm="ES256", schema=schema)
     build.a_user(env, pool)
-    assert api.refused("ListUsers", UserPoolId=pool.id, Filter='email = "x"') == (
-        "InvalidParameter",
-        "Filter is not available in this version of Cognate; leave it out.",
-    )
-    assert len(api("ListUsers", UserPoolId=pool.id, Filter="")["Users"]) == 1
+    given = [*wire(email="new@example.com", email_verified="TRUE"), {"Name": "dev:custom:score", "Value": "7"}]
+    who = {"UserPoolId": pool.id, "Username": "alice@example.com"}
+    assert api("AdminUpdateUserAttributes", **who, UserAttributes=given) == {}
+    assert attributes_of(api, pool, "new@example.com") == {
+        "email": "new@example.com",
+        "email_verified": "true",
+        "dev:custom:score": "7",
+    }
+    assert sent() == []
+
+
+def test_a_code_is_sent_where_the_administrator_does_not_say_that_the_address_is_proven(
+    api: Api, env: Env, pool: Pool, sent: Sent
+) -> None:
+    build.a_user(env, pool)
+    for n in range(7):  # more often than a user himself may have one sent in an hour
+        given = wire(email=f"new{n}@example.com")
+        api("AdminUpdateUserAttributes", UserPoolId=pool.id, Username="alice", UserAttributes=given)
+    assert attributes_of(api, pool, "alice") == {"email": "new6@example.com", "email_verified": "false"}
+    assert len(sent()) == 7
+
+
+def test_attributes_of_a_user_are_deleted_by_name(api: Api, env: Env, pool: Pool) -> None:
+    build.a_user(env, pool, nickname="Al", locale="de")
+    given = {"UserPoolId": pool.id, "Username": "alice", "UserAttributeNames": ["nickname", "email"]}
+    assert api("AdminDeleteUserAttributes", **given) == {}
+    assert attributes_of(api, pool, "alice") == {"locale": "de"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "given", "refusal"),
+    [
+        (
+            "AdminUpdateUserAttributes",
+            {"UserAttributes": [{"Name": "custom:foo", "Value": "1"}]},
+            ("InvalidParameter", "Invalid user attributes: user.custom:foo: Attribute does not exist in the schema.\n"),
+        ),
+        (
+            "AdminUpdateUserAttributes",
+            {"UserAttributes": wire(email="bob@example.com", email_verified="true")},
+            ("AliasExists", "An account with the given email already exists."),
+        ),
+        (
+            "AdminUpdateUserAttributes",
+            {"UserAttributes": wire(phone_number_verified="true")},
+            ("InvalidParameter", "Phone number is required to verify/un-verify a phone number"),
+        ),
+        (
+            "AdminUpdateUserAttributes",
+            {"UserAttributes": [{"Name": "email"}]},
+            ("InvalidParameter", "Attribute value for email must not be null"),
+        ),
+        (
+            "AdminDeleteUserAttributes",
+            {"UserAttributeNames": ["given_name"]},
+            ("InvalidParameter", "Invalid user attributes: given_name: Required attribute cannot be deleted."),
+        ),
+        (
+            "AdminDeleteUserAttributes",
+            {"UserAttributeNames": ["custom:foo"]},
+            ("InvalidParameter", "Invalid user attributes: user.custom:foo: Attribute does not exist in the schema.\n"),
+        ),
+    ],
+)
+def test_what_an_administrator_may_not_change(
+    api: Api, env: Env, operation: str, given: dict[str, Any], refusal: tuple[str, str]
+) -> None:
+    pool = build.a_pool(env, algorithm="ES256", schema=[{"name": "given_name", "required": True}])
+    build.a_user(env, pool, given_name="Alice")
+    build.a_user(env, pool, "bob", email="bob@example.com")
+    before = attributes_of(api, pool, "alice")
+    assert api.refused(operation, UserPoolId=pool.id, Username="alice", **given) == refusal
+    assert attributes_of(api, pool, "alice") == before
+
+
+# -- disabling and deleting ------------------------------------------------------------------------------------
+
+
+def test_a_disabled_user_cannot_sign_in_until_he_is_enabled(api: Api, env: Env, pool: Pool, client: Client) -> None:
+    build.a_user(env, pool)
+    who = {"UserPoolId": pool.id, "Username": "alice"}
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD}
+    sign_in = {"ClientId": client.id, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": given}
+    tokens = api("InitiateAuth", **sign_in)["AuthenticationResult"]
+    for _ in range(2):
+        assert api("AdminDisableUser", **who) == {}
+    assert api("AdminGetUser", **who)["Enabled"] is False
+    assert api.refused("InitiateAuth", **sign_in) == ("NotAuthorized", "User is disabled.")
+    refresh = {"ClientId": client.id, "AuthFlow": "REFRESH_TOKEN_AUTH"}
+    refresh |= {"AuthParameters": {"REFRESH_TOKEN": tokens["RefreshToken"]}}
+    assert api.refused("InitiateAuth", **refresh) == ("NotAuthorized", "Refresh Token has been revoked")
+    for _ in range(2):
+        assert api("AdminEnableUser", **who) == {}
+    assert api.refused("InitiateAuth", **refresh) == ("NotAuthorized", "Refresh Token has been revoked")
+    assert api.refused("GetUser", AccessToken=tokens["AccessToken"])[1] == "Access Token has been revoked"
+    assert api("InitiateAuth", **sign_in)["AuthenticationResult"]
+
+
+def test_a_user_is_deleted_whether_or_not_he_was_disabled(api: Api, env: Env, pool: Pool) -> None:
+    for name in ("alice", "bob"):
+        build.a_user(env, pool, name, email=None)
+    api("AdminDisableUser", UserPoolId=pool.id, Username="bob")
+    for name in ("alice", "bob"):
+        assert api("AdminDeleteUser", UserPoolId=pool.id, Username=name) == {}
+        refused = api.refused("AdminDeleteUser", UserPoolId=pool.id, Username=name)
+        assert refused == ("UserNotFound", "User does not exist.")
+
+
+@pytest.mark.parametrize(
+    ("operation", "given"),
+    [
+        ("AdminGetUser", {}),
+        ("AdminUpdateUserAttributes", {"UserAttributes": wire(nickname="x")}),
+        ("AdminDeleteUserAttributes", {"UserAttributeNames": ["email"]}),
+        ("AdminDisableUser", {}),
+        ("AdminEnableUser", {}),
+        ("AdminDeleteUser", {}),
+    ],
+)
+def test_nobody_in_another_pool_is_meant(api: Api, env: Env, pool: Pool, operation: str, given: Any) -> None:
+    alice = build.a_user(env, pool)
+    other = build.a_pool(env, algorithm="ES256")
+    for name in ("alice", alice.sub, "alice@example.com", "nobody"):
+        refused = api.refused(operation, UserPoolId=other.id, Username=name, **given)
+        assert refused == ("UserNotFound", "User does not exist.")
+    assert api("AdminGetUser", UserPoolId=pool.id, Username="alice")["Enabled"]
+
+
+def test_what_only_a_trigger_would_see_is_taken_and_not_kept(api: Api, pool: Pool) -> None:
+    made = api(
+        "AdminCreateUser",
+        UserPoolId=pool.id,
+        Username="bob",
+        ValidationData=wire(invitation="7"),
+        ClientMetadata={"source": "test"},
+    )["User"]
+    assert [one["Name"] for one in made["Attributes"]] == ["sub"]

@@ -1,0 +1,109 @@
+"""What a user does with his own profile: change it, prove an address, leave (reference: 4.6, 4.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import delete as deletion
+from sqlalchemy import select
+
+from app import errors
+from app.accounts import attributes as writing
+from app.accounts import codes, find, limits
+from app.env import Env
+from app.messaging.messages import Delivery
+from app.models import AuthorizationCode, Client, Code, User
+from app.policy import attributes as policy
+
+
+def update_attributes(env: Env, client: Client, user: User, *, attributes: Mapping[str, str]) -> list[Delivery]:
+    """Set attributes; an empty value removes. Returns where codes went that prove new addresses.
+
+    Raises errors.NotAuthorized (an attribute the client may not write), InvalidParameter, AliasExists, LimitExceeded,
+    UserNotFound, UserDisabled.
+    """
+    pool = client.pool
+    policy.check_writable(attributes, client.writable)
+    policy.check_values(pool, attributes, new=False)
+    with env.transaction():
+        return writing.change(env, pool, _present(env, user), attributes)
+
+
+def delete_attributes(env: Env, client: Client, user: User, *, names: Collection[str]) -> None:
+    """Remove attributes. Raises errors.NotAuthorized, InvalidParameter, UserNotFound, UserDisabled."""
+    policy.check_writable(names, client.writable)
+    policy.check_known(client.pool, names)
+    with env.transaction():
+        writing.remove(env, client.pool, _present(env, user), names)
+
+
+def send_code(env: Env, client: Client, user: User, *, attribute: str) -> Delivery:
+    """Send a code to an address: to the one that still waits for its proof, while its code lives, else to the
+    present one.
+
+    Raises errors.InvalidParameter, LimitExceeded, UserNotFound, UserDisabled.
+    """
+    _check_verifiable(attribute)
+    pool = client.pool
+    with env.transaction():
+        row = _present(env, user)
+        waiting = _waiting(env, row, attribute) if attribute in policy.verified_first(pool) else None
+        address = waiting or getattr(row, attribute)
+        if not address:
+            raise errors.InvalidParameter(f"The user has no {attribute} to verify.", field=attribute)
+        return codes.send(env, pool, row, purpose=writing.PURPOSE[attribute], attribute=attribute, address=address)
+
+
+def verify(env: Env, client: Client, user: User, *, attribute: str, code: str) -> None:
+    """Prove an address by the code that was sent to it; one that waited for its proof takes the old one's place.
+
+    An address that somebody else signs in with by now is refused, and the code is then not used up: it can be tried
+    again once the other has given the address up.
+    Raises errors.InvalidParameter, CodeMismatch, ExpiredCode, AliasExists, LimitExceeded, UserNotFound, UserDisabled.
+    """
+    _check_verifiable(attribute)
+    pool = client.pool
+    with env.transaction():
+        row = _present(env, user)
+        limits.count(env, pool, "verify_attribute", row.sub)
+        taken = codes.take(env, row.sub, purpose=writing.PURPOSE[attribute], code=code)
+        if taken.destination != getattr(row, attribute) and attribute not in policy.verified_first(pool):
+            # The pool wanted the proof first when the code was sent, and no longer does.
+            raise errors.ExpiredCode
+        writing.prove(env, pool, row, attribute=attribute, address=taken.destination)
+
+
+def delete(env: Env, user: User) -> None:
+    """Leave: everything of the user goes with him (models: ON DELETE CASCADE). Raises errors.UserNotFound."""
+    with env.transaction():
+        forget_authorization_codes(env, user)
+        env.db.delete(find.locked(env, user.sub))
+
+
+def forget_authorization_codes(env: Env, user: User) -> None:
+    """End the codes that were not redeemed yet; one that was is kept, so that a second use of it is noticed. Inside a
+    transaction, before the user's row is locked: a redemption locks the code first and then the user, and would wait
+    for whoever does it the other way round."""
+    unused = (AuthorizationCode.user_sub == user.sub, AuthorizationCode.used_at.is_(None))
+    env.db.execute(deletion(AuthorizationCode).where(*unused))
+
+
+def _present(env: Env, user: User) -> User:
+    """His row, locked. His token was good a moment ago; he may have been disabled or deleted since."""
+    row = find.locked(env, user.sub)
+    if not row.enabled:
+        raise errors.UserDisabled
+    return row
+
+
+def _waiting(env: Env, user: User, attribute: str) -> str | None:
+    return env.db.scalar(
+        select(Code.destination).where(
+            Code.user_sub == user.sub, Code.purpose == writing.PURPOSE[attribute], Code.expires_at > env.now()
+        )
+    )
+
+
+def _check_verifiable(attribute: str) -> None:
+    if attribute not in policy.ADDRESSES:
+        raise errors.InvalidParameter("Invalid attribute name. Only phone_number and email can be verified.")
