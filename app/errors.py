@@ -127,6 +127,7 @@ class InvalidPassword(Refusal):
 class PasswordHistoryPolicyViolation(Refusal):
     message = "Password has previously been used"
     field = "password"
+    keep = True
 
 
 class PasswordResetRequired(Refusal):
@@ -142,6 +143,7 @@ class CodeMismatch(Refusal):
 class ExpiredCode(Refusal):
     message = "Invalid code provided, please request a code again."
     field = "confirmation_code"
+    keep = True
 
 
 class CodeDeliveryFailure(Refusal):

@@ -1,110 +1,220 @@
-"""Passwords that are forgotten, or set by an administrator (reference: 4.5)."""
+"""Passwords that are changed, forgotten, or set by an administrator (reference: 4.5)."""
 
 from __future__ import annotations
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, find, lockout
-from app.accounts.sign_up import simulated
+from app.accounts import codes, credentials, find, limits, lockout
 from app.env import Env, Origin
-from app.messaging import messages
 from app.messaging.messages import Delivery
-from app.models import Attempt, BrowserSession, Client, Pool, User
+from app.models import Attempt, BrowserSession, Client, Password, Pool, User
 from app.policy import passwords as policy
+from app.policy import unbuilt
 
 PURPOSE = "forgot_password"
 NO_ADDRESS = "Cannot reset password for the user as there is no registered/verified email or phone_number"
+WRONG_STATE = "User password cannot be reset in the current state."
+NOT_HIS_OWN = ("FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER")
+"""States in which nobody sets a password of his own: only NEW_PASSWORD_REQUIRED ends a temporary one, because it also
+asks for the attributes that are missing; and who comes from an identity provider has his password there."""
 
 
-def forgot(env: Env, client: Client, *, username: str, origin: Origin) -> Delivery:
+def change(env: Env, client: Client, user: User, *, previous: str | None, proposed: str) -> None:
+    """Replace a password by another, for who knows it. Somebody without one sets his first: `previous` is None.
+
+    Raises errors.InvalidPassword, InvalidParameter (no previous one given), LimitExceeded, NotAuthorized (a wrong
+    one, or a state that does not allow it), PasswordHistoryPolicyViolation, PasswordResetRequired, UserNotConfirmed,
+    UserNotFound, TooManyRequests.
+    """
+    pool = client.pool
+    policy.check(pool, proposed)
+    limits.check(env, pool, "change_password", user.sub)
+    with env.reading() as session:
+        stored = session.scalar(select(Password).where(Password.user_sub == user.sub))
+    if stored is not None and previous is None:
+        raise errors.InvalidParameter("Missing required parameter PreviousPassword", field="previous_password")
+    if stored is None:
+        right = previous is None
+    else:
+        right = env.passwords.verify(stored.hash, previous or "")
+    chosen = _chosen(env, pool, user, proposed) if right else None
+    with env.transaction():
+        row = find.locked(env, user.sub)
+        # Guesses sent in parallel were all compared, but only as many as the limit allows learn how it went.
+        limits.count(env, pool, "change_password", row.sub)
+        version = env.db.scalar(select(Password.version).where(Password.user_sub == row.sub))
+        if chosen is None or version != (stored.version if stored else None):
+            raise errors.NotAuthorized
+        _check_may_change(row)
+        replace(env, pool, row, _allowed(chosen))
+
+
+def _chosen(
+    env: Env, pool: Pool, user: User, password: str
+) -> credentials.Prepared | errors.PasswordHistoryPolicyViolation:
+    """The new password made ready, or why it cannot be. That is said where the call is counted: whoever could ask as
+    often as he likes would find out which passwords somebody had."""
+    try:
+        return credentials.renew(env, pool, sub=user.sub, username=user.username, password=password)
+    except errors.PasswordHistoryPolicyViolation as violation:
+        return violation
+
+
+def _allowed(chosen: credentials.Prepared | errors.PasswordHistoryPolicyViolation) -> credentials.Prepared:
+    if isinstance(chosen, errors.Refusal):
+        raise chosen
+    return chosen
+
+
+def _check_may_change(user: User) -> None:
+    """What a token that was given out before does not say. Raises errors.UserDisabled, NotAuthorized,
+    PasswordResetRequired, UserNotConfirmed."""
+    if not user.enabled:
+        raise errors.UserDisabled
+    if user.status == "UNCONFIRMED":
+        raise errors.UserNotConfirmed
+    if user.status == "RESET_REQUIRED":
+        raise errors.PasswordResetRequired
+    if user.status in NOT_HIS_OWN:
+        raise errors.NotAuthorized(WRONG_STATE)
+
+
+def forgot(env: Env, client: Client, *, username: str, origin: Origin, hiding: bool | None = None) -> Delivery:
     """Send a code with which a new password can be set.
 
-    Raises errors.NotAuthorized (a state in which a password cannot be reset), InvalidParameter (no verified
-    address), LimitExceeded, UserNotFound; with hidden users the last three are answered like a success.
+    `hiding` who exists, which is the client's choice (PreventUserExistenceErrors) unless the caller makes it, every
+    name is answered like one to which a code was sent. Raises errors.LimitExceeded, and otherwise errors.UserNotFound,
+    UserDisabled, NotAuthorized (a state in which a password cannot be reset), InvalidParameter (no verified address),
+    CodeDeliveryFailure.
     """
     pool = client.pool
     if not pool.recovery:
         raise errors.NotAuthorized("Contact administrator to reset password.")
-    found = find.by_name(env, pool, username)
-    if found is None:
-        if client.hides_users:
-            return simulated(env, pool, username)
-        raise errors.UserNotFound("Username/client id combination not found.")
-    user = found.user
+    return codes.request(
+        env,
+        client,
+        name=username,
+        purpose=PURPOSE,
+        channels=pool.recovery,
+        choose=lambda user: _channel(pool, user),
+        hiding=client.hides_users if hiding is None else hiding,
+    )
+
+
+def _channel(pool: Pool, user: User) -> str:
+    """The best address by which he may set a new password. Raises errors.UserDisabled, NotAuthorized,
+    InvalidParameter."""
+    _check_resettable(user.status, user.enabled)
     channel = next((attribute for attribute in pool.recovery if user.verified(attribute)), None)
-    if client.hides_users and (not user.enabled or channel is None):
-        return simulated(env, pool, username)
-    if not user.enabled:
-        raise errors.UserDisabled
-    if user.status in ("FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER"):
-        raise errors.NotAuthorized("User password cannot be reset in the current state.")
     if channel is None:
         raise errors.InvalidParameter(NO_ADDRESS)
-    try:
-        with env.transaction():
-            return codes.send(env, pool, user, purpose=PURPOSE, attribute=channel)
-    except errors.LimitExceeded:
-        # Names that mean nobody are never too many: only the same answer as before does not tell them apart.
-        if not client.hides_users:
-            raise
-        return messages.delivery(channel, getattr(user, channel))
+    return channel
 
 
-def confirm_forgot(env: Env, client: Client, *, username: str, code: str, password: str) -> None:
+def _check_resettable(status: str, enabled: bool) -> None:
+    if not enabled:
+        raise errors.UserDisabled
+    if status in NOT_HIS_OWN:
+        raise errors.NotAuthorized(WRONG_STATE)
+
+
+def confirm_forgot(
+    env: Env, client: Client, *, username: str, code: str, password: str, hiding: bool | None = None
+) -> None:
     """Set a new password with the code that was sent. The old one's sign-ins and browser sessions end.
 
-    Raises errors.InvalidPassword, CodeMismatch, ExpiredCode, UserNotFound.
+    Raises errors.InvalidPassword, LimitExceeded, CodeMismatch, ExpiredCode, PasswordHistoryPolicyViolation,
+    TooManyRequests; unless `hiding` (see `forgot`), errors.UserNotFound, UserDisabled, NotAuthorized.
     """
     pool = client.pool
+    hiding = client.hides_users if hiding is None else hiding
+    unbuilt.demand_no_trigger(pool, "post_confirmation")
     policy.check(pool, password)
-    found = find.by_name(env, pool, username)
-    if found is None:
-        # As much work as for somebody who exists: the time of the answer would tell.
-        env.passwords.verify_nothing(password)
-        raise find.absent(client, errors.ExpiredCode())
-    user = found.user
-    prepared = credentials.prepare(env, pool, sub=user.sub, username=user.username, password=password)
+    who = codes.subject(env, pool, username)
+    limits.check(env, pool, codes.LIMIT[PURPOSE], who)
+    chosen = None
+    # Only the right code is worth a hash: a wrong one for somebody costs what any for nobody does.
+    if codes.fits(env, who, purpose=PURPOSE, code=code):
+        with env.reading() as session:
+            user = session.get(User, who)
+        chosen = _chosen(env, pool, user, password) if user else None
     with env.transaction():
-        user = env.db.get_one(User, user.sub, with_for_update=True)
-        if not user.enabled:
-            raise errors.ExpiredCode if client.hides_users else errors.UserDisabled
-        taken = codes.take(env, user, purpose=PURPOSE, code=code)
-        if getattr(user, taken.attribute) == taken.destination:
-            setattr(user, f"{taken.attribute}_verified", True)
-        user.status = "CONFIRMED"
-        replace(env, pool, user, prepared)
+        # Only what decides: to make a whole user of it would take longer than for nobody.
+        state = env.db.execute(select(User.status, User.enabled).where(User.sub == who).with_for_update()).one_or_none()
+        limits.count(env, pool, codes.LIMIT[PURPOSE], who)
         try:
-            writing.claim_names(env, pool, user)
-        except errors.AliasExists as taken:
+            if state is None:
+                raise errors.UserNotFound
+            _check_resettable(state.status, state.enabled)
+        except errors.Refusal:
+            if not hiding:
+                raise
+            raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=True) from None
+        if chosen is None:
+            raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=hiding)
+        prepared = _allowed(chosen)
+        taken = codes.take(env, who, purpose=PURPOSE, code=code, hiding=hiding)
+        row = env.db.get_one(User, who)
+        if getattr(row, taken.attribute) == taken.destination:
+            setattr(row, f"{taken.attribute}_verified", True)
+        row.status = "CONFIRMED"
+        replace(env, pool, row, prepared)
+        try:
+            writing.claim_names(env, pool, row)
+        except errors.AliasExists as clash:
             # Somebody else has proven the address since. The password is new all the same; the address stays his.
-            setattr(user, f"{taken.field}_verified", False)
+            setattr(row, f"{clash.field}_verified", False)
+
+
+def reset_by_administrator(env: Env, pool: Pool, *, username: str) -> Delivery:
+    """AdminResetUserPassword: the password no longer signs in, and a code goes out with which to set a new one.
+
+    Raises errors.UserNotFound, UserDisabled, NotAuthorized (a state in which it cannot be reset), InvalidParameter (no
+    verified address, or a pool in which only administrators set passwords); CodeDeliveryFailure when it is reset but
+    the message could not leave.
+    """
+    found = find.existing(env, pool, username)
+    with env.transaction():
+        user = find.locked(env, found.user.sub)
+        channel = _channel(pool, user)
+        user.status = "RESET_REQUIRED"
+        user.modified_at = env.now()
+        _end_what_it_began(env, user)
+        return codes.send(env, pool, user, purpose=PURPOSE, attribute=channel, counted=False)
 
 
 def set_by_administrator(env: Env, pool: Pool, *, username: str, password: str, permanent: bool) -> None:
-    """AdminSetUserPassword: a permanent one confirms the user, a temporary one must be changed at the next sign-in.
+    """AdminSetUserPassword: a permanent one confirms the user, whatever he was; a temporary one must be changed at
+    the next sign-in.
 
-    Raises errors.InvalidPassword, UserNotFound.
+    Raises errors.InvalidPassword, UserNotFound, PasswordHistoryPolicyViolation, TooManyRequests.
     """
     policy.check(pool, password)
-    found = find.existing(env, pool, username)
-    prepared = credentials.prepare(env, pool, sub=found.user.sub, username=found.user.username, password=password)
+    user = find.existing(env, pool, username).user
+    prepared = credentials.renew(env, pool, sub=user.sub, username=user.username, password=password)
     with env.transaction():
-        user = env.db.get_one(User, found.user.sub, with_for_update=True)
-        user.status = "CONFIRMED" if permanent else "FORCE_CHANGE_PASSWORD"
-        replace(env, pool, user, prepared, temporary=not permanent)
+        row = find.locked(env, user.sub)
+        row.status = "CONFIRMED" if permanent else "FORCE_CHANGE_PASSWORD"
+        replace(env, pool, row, prepared, temporary=not permanent)
 
 
 def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *, temporary: bool = False) -> None:
-    """Store a new password and end what the old one began: attempts under way, browser sessions, the lock.
+    """Store a new password and end what the old one began: attempts under way, browser sessions, the lock, a code
+    with which yet another could be set.
 
-    Tokens stay, as in Cognito (reference: 4.5). Inside a transaction.
+    Tokens stay, as in Cognito (reference: 4.5). Inside a transaction. Raises what `credentials.store` does.
     """
     now = env.now()
     expires_at = now + pool.password_policy.temporary_validity if temporary else None
     credentials.store(env, user, prepared, expires_at=expires_at)
-    env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub))
-    env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
+    _end_what_it_began(env, user)
+    codes.forget(env, user, purpose=PURPOSE)
     lockout.succeeded(env, lockout.key_of(env, pool, user.sub))
     user.modified_at = now
+
+
+def _end_what_it_began(env: Env, user: User) -> None:
+    env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub))
+    env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, find
+from app.accounts import codes, credentials, find, limits
 from app.env import Env, Origin
-from app.messaging import messages
 from app.messaging.messages import Delivery
 from app.models import Client, Pool, User
 from app.policy import attributes as policy
 from app.policy import passwords as password_policy
+from app.policy import unbuilt
 
 PURPOSE = "sign_up"
+VERIFIED_FIRST = ("phone_number", "email")
+"""Where both addresses are to be verified, the phone's code is the one that is sent (reference: 2.6)."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ def sign_up(
     pool = client.pool
     if not pool.open_to_sign_up:
         raise errors.SignUpClosed
+    unbuilt.demand_no_trigger(pool, "pre_sign_up")
     policy.check_username(pool, username)
     policy.check_writable(attributes, client.writable)
     if attributes.get("preferred_username") and "preferred_username" in pool.alias_attributes:
@@ -58,7 +63,11 @@ def sign_up(
     with env.transaction():
         user = add_user(env, pool, sub=sub, username=stored_name, attributes=attributes, status="UNCONFIRMED")
         version = credentials.store(env, user, prepared)
-        delivery = _send_code(env, pool, user)
+        attribute = _address_to_verify(pool, user)
+        delivery = None
+        if attribute is not None:
+            # Not counted: an hour's five are those that are asked for, and a name that means nobody has as many.
+            delivery = codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute, counted=False, client=client)
     return SignedUp(user, delivery, version)
 
 
@@ -101,29 +110,36 @@ def add_user(
     for address in policy.ADDRESSES:
         if attributes.get(address):
             setattr(user, f"{address}_verified", False)
-    writing.write(user, attributes)
+    writing.write(user, policy.stored(pool, attributes))
     env.db.add(user)
     env.db.flush()
     writing.claim_names(env, pool, user, new=True, force=force_alias, taken=taken)
     return user
 
 
-def confirm(env: Env, client: Client, *, username: str, code: str, force_alias: bool = False) -> User:
+def confirm(
+    env: Env, client: Client, *, username: str, code: str, force_alias: bool = False, hiding: bool | None = None
+) -> User:
     """Confirm a user by the code that was sent, which also verifies the address it went to. Returns him.
 
-    Raises errors.CodeMismatch, ExpiredCode, AlreadyConfirmed, AliasExists, UserNotFound.
+    `hiding` who exists, which is the client's choice (PreventUserExistenceErrors) unless the caller makes it, whoever
+    cannot be confirmed is answered like a wrong code. Raises errors.LimitExceeded, CodeMismatch, ExpiredCode,
+    AliasExists; otherwise errors.AlreadyConfirmed and UserNotFound.
     """
     pool = client.pool
-    found = find.by_name(env, pool, username)
-    if found is None:
-        raise find.absent(client, errors.ExpiredCode())
-    if found.user.confirmed and client.hides_users and not codes.pending(env, found.user, purpose=PURPOSE):
-        raise errors.ExpiredCode
+    hiding = client.hides_users if hiding is None else hiding
+    unbuilt.demand_no_trigger(pool, "post_confirmation")
+    who = codes.subject(env, pool, username)
     with env.transaction():
-        user = env.db.get_one(User, found.user.sub, with_for_update=True)
-        if user.status != "UNCONFIRMED":
-            raise errors.AlreadyConfirmed(f"User cannot be confirmed. Current status is {user.status}")
-        taken = codes.take(env, user, purpose=PURPOSE, code=code)
+        # Only what decides: to make a whole user of it would take longer than for nobody.
+        status = env.db.scalar(select(User.status).where(User.sub == who).with_for_update())
+        limits.count(env, pool, "confirm_sign_up", who)
+        if status != "UNCONFIRMED":
+            if hiding:
+                raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=True)
+            raise errors.UserNotFound if status is None else _already(status)
+        taken = codes.take(env, who, purpose=PURPOSE, code=code, hiding=hiding)
+        user = env.db.get_one(User, who)
         user.status = "CONFIRMED"
         user.modified_at = env.now()
         if getattr(user, taken.attribute) == taken.destination:
@@ -132,55 +148,60 @@ def confirm(env: Env, client: Client, *, username: str, code: str, force_alias: 
     return user
 
 
-def resend(env: Env, client: Client, *, username: str, origin: Origin) -> Delivery:
-    """Send a new confirmation code. Raises errors.InvalidParameter; LimitExceeded and UserNotFound where the client
-    may know who exists."""
+def confirm_by_administrator(env: Env, pool: Pool, *, username: str) -> User:
+    """AdminConfirmSignUp: confirm a user without a code. It proves no address: those stay as they are, and so do the
+    names that sign him in. Returns him. Raises errors.UserNotFound, AlreadyConfirmed."""
+    unbuilt.demand_no_trigger(pool, "post_confirmation")
+    found = find.existing(env, pool, username)
+    with env.transaction():
+        user = find.locked(env, found.user.sub)
+        if user.confirmed:
+            raise _already(user.status)
+        user.status = "CONFIRMED"
+        user.modified_at = env.now()
+        codes.forget(env, user, purpose=PURPOSE)
+    return user
+
+
+def _already(status: str) -> errors.AlreadyConfirmed:
+    return errors.AlreadyConfirmed(f"User cannot be confirmed. Current status is {status}")
+
+
+def resend(env: Env, client: Client, *, username: str, origin: Origin, hiding: bool | None = None) -> Delivery:
+    """Send a new confirmation code; it replaces the one before.
+
+    `hiding` who exists (see `confirm`), whoever needs none is answered as if one had been sent. Raises
+    errors.LimitExceeded, InvalidParameter (a pool that verifies nothing), and otherwise errors.UserNotFound,
+    UserDisabled, InvalidParameter (confirmed already, or no address), CodeDeliveryFailure.
+    """
     pool = client.pool
     if not pool.auto_verified:
         raise errors.InvalidParameter("Cannot resend codes. Auto verification not turned on.")
-    found = find.by_name(env, pool, username)
-    if found is None:
-        if not client.hides_users:
-            raise errors.UserNotFound("Username/client id combination not found.")
-        return simulated(env, pool, username)
-    if found.user.confirmed:
-        if client.hides_users:
-            return simulated(env, pool, username)
+    return codes.request(
+        env,
+        client,
+        name=username,
+        purpose=PURPOSE,
+        channels=[attribute for attribute in VERIFIED_FIRST if attribute in pool.auto_verified],
+        choose=lambda user: _to_confirm(pool, user),
+        hiding=client.hides_users if hiding is None else hiding,
+    )
+
+
+def _to_confirm(pool: Pool, user: User) -> str:
+    """The attribute whose address a new code goes to. Raises errors.InvalidParameter, UserDisabled."""
+    if user.confirmed:
         raise errors.InvalidParameter("User is already confirmed.")
-    attribute = _address_to_verify(pool, found.user)
-    if attribute is None:
-        if client.hides_users:
-            return simulated(env, pool, username)
-        raise errors.InvalidParameter("Cannot resend codes. The user has no address that a code could be sent to.")
-    try:
-        with env.transaction():
-            user = env.db.get_one(User, found.user.sub)
-            return codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute)
-    except errors.LimitExceeded:
-        # Names that mean nobody are never too many: only the same answer as before does not tell them apart.
-        if not client.hides_users:
-            raise
-        return messages.delivery(attribute, getattr(found.user, attribute))
-
-
-def simulated(env: Env, pool: Pool, name: str) -> Delivery:
-    """Where a code would have gone, for a name that means nobody: the same answer for the same name, each time."""
-    if policy.looks_like_email(name):
-        return messages.delivery("email", name)
-    if policy.looks_like_phone(name):
-        return messages.delivery("phone_number", name)
-    letters = "".join(chr(ord("a") + byte % 26) for byte in env.keyed.number("simulated address", pool.id + name, 2))
-    return messages.delivery("email", f"{letters[0]}@{letters[1]}")
-
-
-def _send_code(env: Env, pool: Pool, user: User) -> Delivery | None:
+    if not user.enabled:
+        raise errors.UserDisabled
     attribute = _address_to_verify(pool, user)
-    return codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute) if attribute else None
+    if attribute is None:
+        raise errors.InvalidParameter("Cannot resend codes. The user has no address that a code could be sent to.")
+    return attribute
 
 
 def _address_to_verify(pool: Pool, user: User) -> str | None:
-    """The phone where both are to be verified (reference: 2.6), else whichever there is."""
-    for attribute in ("phone_number", "email"):
+    for attribute in VERIFIED_FIRST:
         if attribute in pool.auto_verified and getattr(user, attribute):
             return attribute
     return None

@@ -13,16 +13,31 @@ from sqlalchemy import delete, inspect, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.env import Env
-from app.models import Attempt, AuthorizationCode, BrowserSession, Code, LoginSession, OutboxMessage, Spent, Throttle
+from app.models import (
+    Attempt,
+    AuthorizationCode,
+    BrowserSession,
+    Code,
+    LoginSession,
+    OutboxMessage,
+    Password,
+    Spent,
+    Throttle,
+)
 
 UNTIL: tuple[tuple[type[Any], InstrumentedAttribute[Any], timedelta], ...] = (
     (Attempt, Attempt.expires_at, timedelta()),
     (AuthorizationCode, AuthorizationCode.forget_at, timedelta()),
     (BrowserSession, BrowserSession.expires_at, timedelta()),
-    (Code, Code.expires_at, timedelta()),
+    # Whoever comes with the right code too late is told so for a while, and not that it is wrong.
+    (Code, Code.expires_at, timedelta(days=7)),
     # Access tokens end with their session; the last one may outlive the refresh token by its own life at most.
     (LoginSession, LoginSession.expires_at, timedelta(days=1)),
     (OutboxMessage, OutboxMessage.sent_at, timedelta(days=30)),
+    # A temporary password that was never used (the others have no end): nobody can sign in with it any more, so its
+    # hash is only something to steal. The user stays, in FORCE_CHANGE_PASSWORD, and can be invited again; for a month
+    # he is told why it is refused. Users who never confirmed stay too, as in Cognito (reference: 4.2).
+    (Password, Password.expires_at, timedelta(days=30)),
     (Spent, Spent.expires_at, timedelta()),
     (Throttle, Throttle.expires_at, timedelta()),
 )

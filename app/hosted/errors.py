@@ -38,6 +38,7 @@ SENTENCES: dict[type[Refusal], str] = {
     errors.LimitExceeded: "That was too often. Please try again in an hour.",
     errors.TooManyRequests: "Very many people are signing in just now. Please try again in a few seconds.",
     errors.InvalidPassword: "Choose a password that follows the rules.",
+    errors.PasswordHistoryPolicyViolation: "You have had this password before. Choose another one.",
     errors.UnexpectedLambda: UNFINISHED,
     errors.InvalidUserPoolConfiguration: UNFINISHED,
 }
@@ -144,6 +145,8 @@ PAGES = {
         "Please ask whoever runs this application.",
         403,
     ),
+    # No error, but the end of the road of who comes from the link of a mail.
+    "confirmed": Words("Your account is confirmed", "You can sign in now.", "Open the application again.", 200),
     "other_site": Words(
         "This form came from somewhere else",
         "It was not sent from one of our own pages, so nothing was done with it.",

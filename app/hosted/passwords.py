@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from flask import Response
 
-from app import errors, web
+from app import web
 from app.accounts import passwords
-from app.accounts.sign_up import simulated
 from app.env import Env
 from app.hosted import memory, words
 from app.hosted.errors import Stop
@@ -33,10 +32,7 @@ def _check_open(client: Client) -> None:
 def forgot_password(env: Env, client: Client, form: ForgotPasswordForm) -> Response:
     """Send a code, or seem to: nobody learns here whether there is such an account, or in which state it is."""
     name = form.username.data or ""
-    try:
-        delivery = passwords.forgot(env, client, username=name, origin=web.origin())
-    except (errors.UserNotFound, errors.NotAuthorized, errors.InvalidParameter):
-        delivery = simulated(env, client.pool, name)
+    delivery = passwords.forgot(env, client, username=name, origin=web.origin(), hiding=True)
     memory.keep(client.pool, username=name, destination=delivery.destination)
     return see("hosted.reset_password")
 
@@ -63,7 +59,12 @@ def reset_password(env: Env, client: Client, form: ResetPasswordForm) -> Respons
     """Take the code and the new password. It does not sign in: a second factor must not be passed by."""
     name = form.username.data or ""
     passwords.confirm_forgot(
-        env, client, username=name, code=form.confirmation_code.data or "", password=form.password.data or ""
+        env,
+        client,
+        username=name,
+        code=form.confirmation_code.data or "",
+        password=form.password.data or "",
+        hiding=True,
     )
     notice = "Your password is changed. You can sign in with it now."
     memory.keep(client.pool, username=name, destination=None, notice=notice)

@@ -95,5 +95,5 @@ def signed_in(env: Env, granted: Granted) -> Response:
     token = browser.open_session(env, granted, replacing=web.browser_token())
     memory.forget()
     response = see("oauth.authorize")
-    web.remember_browser(response, token, seconds=int(browser.LIFETIME.total_seconds()))
+    web.remember_browser(response, token, seconds=int(browser.lifetime(granted.sign_in.client).total_seconds()))
     return response

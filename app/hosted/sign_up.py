@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from flask import Response
+from flask import Response, request
 
 from app import errors, web
 from app.accounts import sign_up as accounts
@@ -56,7 +56,12 @@ def sign_up(env: Env, client: Client, form: SignUpForm) -> Response:
 
 
 def confirm_form(client: Client) -> ConfirmForm:
-    form = ConfirmForm(username=memory.kept(client.pool, "username"))
+    """Filled in, where the link of a mail says with what. A button is pressed all the same: what opens links in mails
+    before people do, to look for viruses, must confirm nobody."""
+    form = ConfirmForm(
+        username=request.args.get("user_name") or memory.kept(client.pool, "username"),
+        confirmation_code=request.args.get("confirmation_code"),
+    )
     form.called(words.name_label(client.pool))
     return form
 
@@ -80,7 +85,8 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
             client,
             username=name,
             code=form.confirmation_code.data or "",
-            ticket=memory.kept(pool, "ticket"),
+            # A link of a mail does not say to which application it is to lead back: nobody is signed in there.
+            ticket=memory.kept(pool, "ticket") if "redirect_uri" in request.args else None,
             origin=web.origin(),
         )
     memory.keep(pool, username=name, destination=None, ticket=None)
@@ -88,6 +94,8 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
         # Somebody has changed the user meanwhile: the sign-in page will say what is the matter.
         with suppress(errors.NotAuthorized):
             return signed_in(env, granted)
+    if "redirect_uri" not in request.args:
+        raise Stop("confirmed")
     memory.keep(pool, notice="Your account is confirmed. You can sign in now.")
     return see("hosted.sign_in")
 
@@ -106,9 +114,6 @@ def resend_form(client: Client) -> ResendForm:
 def resend(env: Env, client: Client, form: ResendForm) -> Response:
     """Send another code, or seem to: nobody learns here whether there is such an account."""
     name = form.username.data or ""
-    try:
-        delivery = accounts.resend(env, client, username=name, origin=web.origin())
-    except (errors.UserNotFound, errors.InvalidParameter):
-        delivery = accounts.simulated(env, client.pool, name)
+    delivery = accounts.resend(env, client, username=name, origin=web.origin(), hiding=True)
     memory.keep(client.pool, username=name, destination=delivery.destination, notice="A new code is on its way.")
     return see("hosted.confirm")

@@ -19,7 +19,7 @@ class Code(Base):
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     user_sub: Mapped[str] = mapped_column(ForeignKey("user.sub", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(String(32))
-    """`sign_up` or `forgot_password`."""
+    """`sign_up`, `forgot_password`, `verify_email` or `verify_phone_number`."""
     attribute: Mapped[str] = mapped_column(String(32))
     destination: Mapped[str] = mapped_column(String(2048))
     """The address it went to: what it proves, even if the user's attribute has changed since."""

@@ -21,6 +21,8 @@ class PasswordPolicy:
     lowercase: bool
     numbers: bool
     symbols: bool
+    history: int
+    """How many passwords a user may not choose again, the present one among them."""
     temporary_validity: timedelta
 
 
@@ -86,6 +88,7 @@ class Pool(Base):
             lowercase=given["require_lowercase"],
             numbers=given["require_numbers"],
             symbols=given["require_symbols"],
+            history=given.get("password_history_size") or 0,
             temporary_validity=timedelta(days=days),
         )
 

@@ -20,7 +20,7 @@ def check(pool: Pool, password: str) -> None:
     text = normalise(password)
     if len(text) > LONGEST:
         raise _refused("Password too long")
-    if text != text.strip(" "):
+    if text != text.strip():
         raise _refused("Password must not begin or end with a space")
     if len(text) < policy.minimum_length:
         raise _refused("Password not long enough")

@@ -54,8 +54,8 @@ def confirm(
     """
     mine = _opened(env, client, ticket)
     try:
-        user = sign_up.confirm(env, client, username=username, code=code)
-    except errors.ExpiredCode:
+        user = sign_up.confirm(env, client, username=username, code=code, hiding=True)
+    except (errors.CodeMismatch, errors.ExpiredCode):
         found = _user(env, mine) if mine else None
         if found and found[0].confirmed:
             raise errors.AlreadyConfirmed from None

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app import errors
-from app.accounts import passwords, sign_up, sweep
+from app.accounts import administer, find, passwords, sign_up, sweep
 from app.db import Base
 from app.env import Env, Origin
 from app.models import LoginSession
@@ -52,7 +52,7 @@ def test_every_table_with_an_end_is_swept() -> None:
     ends = {
         table.name
         for table in Base.metadata.sorted_tables
-        if {"expires_at", "forget_at", "sent_at"} & set(table.columns.keys()) and table.name != "password"
+        if {"expires_at", "forget_at", "sent_at"} & set(table.columns.keys())
     }
     assert {model.__tablename__ for model, _, _ in sweep.UNTIL} == ends
 
@@ -67,12 +67,50 @@ def test_what_lives_is_kept(env: Env, traffic: Any) -> None:
 def test_what_has_ended_goes_table_by_table(env: Env, traffic: Any, clock: Clock) -> None:
     clock.forward(days=1)
     swept = sweep.expired(env)
-    assert swept["authorization_code"] == swept["browser_session"] == swept["code"] == swept["attempt"] == 1
+    assert swept["authorization_code"] == swept["browser_session"] == swept["attempt"] == 1
     assert swept["throttle"] == 2
-    assert swept["login_session"] == swept["outbox_message"] == 0
+    assert swept["login_session"] == swept["outbox_message"] == swept["code"] == 0
+    clock.forward(days=7)
+    assert sweep.expired(env)["code"] == 1
     clock.forward(days=31)
     sweep.expired(env)
-    assert set(counts(env).values()) == {0}
+    assert {name for name, count in counts(env).items() if count} == {"password"}  # those without an end
+
+
+def test_a_temporary_password_that_was_never_used_goes_and_its_user_stays(env: Env, clock: Clock) -> None:
+    client = a_client(env, a_pool(env))
+    for name in ("ann", "ben"):
+        administer.create(
+            env, client.pool, username=name, attributes={}, temporary_password=PASSWORD, silent=True
+        )  # fmt: skip
+    passwords.set_by_administrator(env, client.pool, username="ben", password=PASSWORD, permanent=True)
+
+    def sign_in(name: str) -> flow.Step:
+        given = {"USERNAME": name, "PASSWORD": PASSWORD}
+        return flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given, origin=Origin())
+
+    clock.forward(days=7)
+    sweep.expired(env)
+    with pytest.raises(errors.TemporaryPasswordExpired):
+        sign_in("ann")
+    clock.forward(days=30)
+    assert sweep.expired(env)["password"] == 1
+    with pytest.raises(errors.NotAuthorized, match="Incorrect username or password."):
+        sign_in("ann")
+    assert isinstance(sign_in("ben"), flow.Granted)
+    found = find.existing(env, client.pool, "ann")
+    assert (found.user.status, found.password) == ("FORCE_CHANGE_PASSWORD", None)
+    administer.invite_again(env, client.pool, username="ann", temporary_password=PASSWORD)
+    assert isinstance(sign_in("ann"), flow.Ask)
+
+
+def test_who_never_confirmed_is_kept(env: Env, clock: Clock) -> None:
+    """His name stays taken, as in Cognito; whoever runs the pool deletes him."""
+    pool = a_pool(env)
+    a_user(env, pool, status="UNCONFIRMED")
+    clock.forward(days=1000)
+    sweep.expired(env)
+    assert find.existing(env, pool, "alice").password
 
 
 def test_many_rows_go_in_batches(
@@ -85,7 +123,7 @@ def test_many_rows_go_in_batches(
         sign_up.sign_up(
             env, client, username=f"user{n}", password=PASSWORD, attributes={"email": name}, origin=Origin()
         )
-    clock.forward(days=2)
+    clock.forward(days=8)
     statements()
     assert sweep.expired(env)["code"] == 5
     assert sum(statement.startswith("DELETE FROM code") for statement in statements()) == 3

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import command, report, target
+from bench import command, enumeration, report, target
 from bench.ceilings import Ceilings
 from bench.figures import Effort, Figures, measure, percentile
 from bench.load import walk
@@ -435,3 +435,23 @@ def test_every_scenario_of_the_bench_is_described_in_the_document() -> None:
 def test_budgets_are_no_tighter_than_targets() -> None:
     assert [scenario.name for scenario in SCENARIOS if not 0 < scenario.target <= scenario.budget] == []
     assert issubclass(Discovery, Scenario)
+
+
+# -- who has an account, by the time of an answer --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("somebody", "nobody", "auc"),
+    [([2.0, 3.0], [1.0], 1.0), ([1.0], [2.0, 3.0], 0.0), ([1.0, 2.0], [1.0, 2.0], 0.5), ([1.0, 3.0], [2.0], 0.5)],
+)
+def test_how_probably_one_time_is_longer_than_the_other(somebody: list[float], nobody: list[float], auc: float) -> None:
+    assert enumeration.Times(somebody, nobody).auc == auc
+
+
+@slow
+def test_whoever_asks_gets_the_same_answers_about_everybody(capsys: pytest.CaptureFixture[str]) -> None:
+    """Over a connection, in production mode, with a mail server. How long they took is not judged."""
+    assert enumeration.main(["--tries", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "differ" not in shown
+    assert all(question.title in shown for question in enumeration.QUESTIONS)

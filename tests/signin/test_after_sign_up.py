@@ -93,10 +93,10 @@ def test_a_ticket_works_once(env: Env, client: Client, sent: Sent) -> None:
 def test_who_has_no_ticket_does_not_learn_that_a_user_is_confirmed(env: Env, sent: Sent) -> None:
     client = a_client(env, a_pool(env), prevent_user_existence_errors="ENABLED")
     confirm(env, client, sent, after_sign_up.ticket(env, client, register(env, client)))
-    with pytest.raises(errors.ExpiredCode):
+    with pytest.raises(errors.CodeMismatch):
         confirm(env, client, sent, None)
     stranger = after_sign_up.ticket(env, client, register(env, client, "mallory"))
-    with pytest.raises(errors.ExpiredCode):
+    with pytest.raises(errors.CodeMismatch):
         confirm(env, client, sent, stranger)
 
 

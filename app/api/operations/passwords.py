@@ -1,9 +1,10 @@
-"""Passwords: forgotten, or set by an administrator (reference: 4.5)."""
+"""Passwords: changed, forgotten, or set by an administrator (reference: 4.5)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from app import errors
 from app.accounts import passwords
 from app.api import wire
 from app.api.caller import Call
@@ -27,6 +28,27 @@ def confirm_forgot_password(call: Call) -> dict[str, Any]:
         code=call["ConfirmationCode"],
         password=call["Password"],
     )
+    return {}
+
+
+@operation("ChangePassword")
+def change_password(call: Call) -> dict[str, Any]:
+    """Replace one's own password. Tokens that were given out stay valid."""
+    passwords.change(
+        call.env,
+        call.client,
+        call.user,
+        previous=call.get("PreviousPassword"),
+        proposed=call["ProposedPassword"],
+    )
+    return {}
+
+
+# Its list of errors forgot what happens when the message cannot leave, which the one of ForgotPassword has.
+@operation("AdminResetUserPassword", also=(errors.CodeDeliveryFailure,))
+def admin_reset_user_password(call: Call) -> dict[str, Any]:
+    """Make a password unusable, and send its owner a code with which to set another."""
+    passwords.reset_by_administrator(call.env, call.pool, username=call["Username"])
     return {}
 
 

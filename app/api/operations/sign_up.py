@@ -43,6 +43,13 @@ def confirm_sign_up(call: Call) -> dict[str, Any]:
     return {}
 
 
+@operation("AdminConfirmSignUp")
+def admin_confirm_sign_up(call: Call) -> dict[str, Any]:
+    """Confirm a user without a code."""
+    signing_up.confirm_by_administrator(call.env, call.pool, username=call["Username"])
+    return {}
+
+
 @operation("ResendConfirmationCode")
 def resend_confirmation_code(call: Call) -> dict[str, Any]:
     """Send another code; the one before is no longer taken."""

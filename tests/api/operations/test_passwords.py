@@ -1,4 +1,4 @@
-"""ForgotPassword, ConfirmForgotPassword and AdminSetUserPassword at the door."""
+"""Passwords at the door: changed, forgotten, reset or set by an administrator."""
 
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +59,7 @@ def test_a_wrong_code_is_refused(api: Api, client: Client, alice: User, code: Co
 
 
 def test_codes_are_sent_only_so_often(api: Api, client: Client, alice: User) -> None:
-    for _ in range(5):
+    for _ in range(20):
         api("ForgotPassword", ClientId=client.id, Username="alice")
     assert api.refused("ForgotPassword", ClientId=client.id, Username="alice")[0] == "LimitExceeded"
 
@@ -105,7 +105,7 @@ def test_an_unknown_name_is_told_only_by_clients_that_may(api: Api, client: Clie
     said = api.refused("ConfirmForgotPassword", ClientId=client.id, **given)
     assert said == ("UserNotFound", "User does not exist.")
     said = api.refused("ConfirmForgotPassword", ClientId=discreet.id, **given)
-    assert said == ("ExpiredCode", "Invalid code provided, please request a code again.")
+    assert said == ("CodeMismatch", "Invalid verification code provided, please try again.")
 
 
 def test_an_administrator_sets_a_password_for_good(api: Api, pool: Pool, client: Client, alice: User) -> None:
@@ -131,3 +131,119 @@ def test_or_one_that_must_be_changed(api: Api, pool: Pool, client: Client, alice
 )
 def test_what_an_administrator_may_not_set(api: Api, pool: Pool, alice: User, given: Any, refusal: Any) -> None:
     assert api.refused("AdminSetUserPassword", UserPoolId=pool.id, **given) == refusal
+
+
+def test_asking_and_answering_share_one_limit(api: Api, client: Client, alice: User) -> None:
+    """However many codes are sent in between, nobody guesses twenty times an hour."""
+    given = {"ClientId": client.id, "Username": "alice"}
+    for _ in range(10):
+        api("ForgotPassword", **given)
+        api.refused("ConfirmForgotPassword", **given, ConfirmationCode="wrong!", Password=NEW)
+    said = ("LimitExceeded", "Attempt limit exceeded, please try after some time.")
+    assert api.refused("ForgotPassword", **given) == said
+    assert api.refused("ConfirmForgotPassword", **given, ConfirmationCode="wrong!", Password=NEW) == said
+
+
+# -- ChangePassword --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token(api: Api, client: Client, alice: User) -> str:
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD}
+    done = api("InitiateAuth", ClientId=client.id, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+    return str(done["AuthenticationResult"]["AccessToken"])
+
+
+def test_a_user_changes_his_password_and_stays_signed_in(api: Api, client: Client, token: str) -> None:
+    given = {"AccessToken": token, "PreviousPassword": build.PASSWORD, "ProposedPassword": NEW}
+    assert api("ChangePassword", **given) == {}
+    assert signs_in(api, client, NEW)
+    assert not signs_in(api, client, build.PASSWORD)
+    assert api("GetUser", AccessToken=token)["Username"] == "alice"
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        ({"PreviousPassword": "wrong"}, ("NotAuthorized", "Incorrect username or password.")),
+        ({}, ("InvalidParameter", "Missing required parameter PreviousPassword")),
+        (
+            {"PreviousPassword": build.PASSWORD, "ProposedPassword": "no-capitals-7"},
+            ("InvalidPassword", "Password did not conform with policy: Password must have uppercase characters"),
+        ),
+        ({"AccessToken": "x"}, ("NotAuthorized", "Invalid Access Token")),
+    ],
+)
+def test_a_change_that_is_refused(api: Api, client: Client, token: str, given: Any, refusal: tuple[str, str]) -> None:
+    assert api.refused("ChangePassword", **{"AccessToken": token, "ProposedPassword": NEW, **given}) == refusal
+    assert signs_in(api, client, build.PASSWORD)
+
+
+def test_five_changes_in_an_hour(api: Api, token: str) -> None:
+    given = {"AccessToken": token, "PreviousPassword": "wrong", "ProposedPassword": NEW}
+    for _ in range(5):
+        assert api.refused("ChangePassword", **given)[0] == "NotAuthorized"
+    said = api.refused("ChangePassword", **{**given, "PreviousPassword": build.PASSWORD})
+    assert said == ("LimitExceeded", "Attempt limit exceeded, please try after some time.")
+
+
+def test_a_password_of_before_is_refused_everywhere(api: Api, env: Env, code: Code) -> None:
+    policies = {"password_policy": {"password_history_size": 2}}
+    pool = build.a_pool(env, algorithm="ES256", policies=policies)
+    client = build.a_client(env, pool)
+    build.a_user(env, pool)
+    said = ("PasswordHistoryPolicyViolation", "Password has previously been used")
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD}
+    done = api("InitiateAuth", ClientId=client.id, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+    token = done["AuthenticationResult"]["AccessToken"]
+    assert said == api.refused(
+        "ChangePassword", AccessToken=token, PreviousPassword=build.PASSWORD, ProposedPassword=build.PASSWORD
+    )
+    api("ForgotPassword", ClientId=client.id, Username="alice")
+    answer = {"ClientId": client.id, "Username": "alice", "ConfirmationCode": code("alice@example.com")}
+    assert api.refused("ConfirmForgotPassword", **answer, Password=build.PASSWORD) == said
+    user = {"UserPoolId": pool.id, "Username": "alice"}
+    assert api.refused("AdminSetUserPassword", **user, Password=build.PASSWORD) == said
+    api("AdminSetUserPassword", **user, Password=NEW)
+    given["PASSWORD"] = NEW
+    asked = api("InitiateAuth", ClientId=client.id, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+    responses = {"USERNAME": "alice", "NEW_PASSWORD": build.PASSWORD}
+    assert said == api.refused(
+        "RespondToAuthChallenge",
+        ClientId=client.id,
+        ChallengeName="NEW_PASSWORD_REQUIRED",
+        Session=asked["Session"],
+        ChallengeResponses=responses,
+    )
+
+
+# -- AdminResetUserPassword ------------------------------------------------------------------------------------
+
+
+def test_an_administrator_makes_a_user_choose_another(
+    api: Api, pool: Pool, client: Client, alice: User, code: Code
+) -> None:
+    given = {"UserPoolId": pool.id, "Username": "alice@example.com", "ClientMetadata": {"a": "b"}}
+    assert api("AdminResetUserPassword", **given) == {}
+    assert api("AdminGetUser", UserPoolId=pool.id, Username="alice")["UserStatus"] == "RESET_REQUIRED"
+    sign_in = {"USERNAME": "alice", "PASSWORD": build.PASSWORD}
+    said = api.refused("InitiateAuth", ClientId=client.id, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=sign_in)
+    assert said == ("PasswordResetRequired", "Password reset required for the user")
+    answer = {"ClientId": client.id, "Username": "alice", "ConfirmationCode": code("alice@example.com")}
+    api("ConfirmForgotPassword", **answer, Password=NEW)
+    assert signs_in(api, client, NEW)
+
+
+def test_what_an_administrator_cannot_reset(api: Api, env: Env, pool: Pool, alice: User) -> None:
+    given = {"UserPoolId": pool.id, "Username": "alice"}
+    assert api.refused("AdminResetUserPassword", **{**given, "Username": "nobody"})[0] == "UserNotFound"
+    set_column(env, alice, email_verified=False)
+    assert api.refused("AdminResetUserPassword", **given) == (
+        "InvalidParameter",
+        "Cannot reset password for the user as there is no registered/verified email or phone_number",
+    )
+    set_column(env, alice, enabled=False)
+    assert api.refused("AdminResetUserPassword", **given) == ("NotAuthorized", "User is disabled.")
+    set_column(env, alice, enabled=True, status="FORCE_CHANGE_PASSWORD")
+    said = ("NotAuthorized", "User password cannot be reset in the current state.")
+    assert api.refused("AdminResetUserPassword", **given) == said

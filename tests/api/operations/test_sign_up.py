@@ -1,4 +1,4 @@
-"""SignUp, ConfirmSignUp and ResendConfirmationCode at the door."""
+"""SignUp, ConfirmSignUp, ResendConfirmationCode and AdminConfirmSignUp at the door."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from app import errors
 from app.env import Env, Message
 from app.messaging.outbox import Outbox
-from app.models import Client, Pool
+from app.models import Client, Pool, User
 from tests import build
 from tests.api.conftest import Api
 from tests.conftest import Clock
@@ -233,7 +233,7 @@ def test_whether_a_user_exists_is_told_only_by_clients_that_may(api: Api, env: E
     given = {"Username": "nobody", "ConfirmationCode": "123456"}
     said = api.refused("ConfirmSignUp", ClientId=client.id, **given)
     assert said == ("UserNotFound", "User does not exist.")
-    assert api.refused("ConfirmSignUp", ClientId=discreet.id, **given) == EXPIRED
+    assert api.refused("ConfirmSignUp", ClientId=discreet.id, **given) == MISMATCH
 
 
 # -- ResendConfirmationCode ------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def test_a_new_code_replaces_the_old_one(api: Api, client: Client, code: Code) -
 
 def test_codes_are_sent_only_so_often(api: Api, client: Client) -> None:
     sign_up(api, client)
-    for _ in range(4):
+    for _ in range(5):
         api("ResendConfirmationCode", ClientId=client.id, Username="bob")
     assert api.refused("ResendConfirmationCode", ClientId=client.id, Username="bob") == (
         "LimitExceeded",
@@ -282,3 +282,77 @@ def test_a_name_that_means_nobody_is_answered_alike_where_users_are_hidden(
     first = api("ResendConfirmationCode", ClientId=discreet.id, Username="nobody")
     assert first["CodeDeliveryDetails"]["DeliveryMedium"] == "EMAIL"
     assert first == api("ResendConfirmationCode", ClientId=discreet.id, Username="nobody")
+
+
+def test_who_is_disabled_gets_no_new_code(api: Api, env: Env, client: Client) -> None:
+    sub = sign_up(api, client)["UserSub"]
+    with env.transaction():
+        env.db.get_one(User, sub).enabled = False
+    said = api.refused("ResendConfirmationCode", ClientId=client.id, Username="bob")
+    assert said == ("NotAuthorized", "User is disabled.")
+
+
+@pytest.mark.parametrize(
+    ("operation", "allowed", "members"),
+    [("ConfirmSignUp", 15, {"ConfirmationCode": "wrong!"}), ("ResendConfirmationCode", 5, {})],
+)
+def test_the_limits_of_an_hour(
+    api: Api, client: Client, clock: Clock, operation: str, allowed: int, members: dict[str, str]
+) -> None:
+    """New codes in between do not help."""
+    sign_up(api, client)
+    for _ in range(allowed):
+        assert "LimitExceeded" not in api.answer(operation, ClientId=client.id, Username="bob", **members).text
+    said = api.refused(operation, ClientId=client.id, Username="bob", **members)
+    assert said == ("LimitExceeded", "Attempt limit exceeded, please try after some time.")
+    clock.forward(hours=1)
+    assert "LimitExceeded" not in api.answer(operation, ClientId=client.id, Username="bob", **members).text
+
+
+def test_where_both_addresses_are_to_be_verified_only_the_phone_gets_a_code(
+    api: Api, env: Env, sent: Callable[..., list[Any]]
+) -> None:
+    pool = build.a_pool(env, algorithm="ES256", auto_verified_attributes=["email", "phone_number"])
+    client = build.a_client(env, pool)
+    phone = {"Name": "phone_number", "Value": "+15555550100"}
+    done = sign_up(api, client, UserAttributes=[*EMAIL, phone])
+    assert done["CodeDeliveryDetails"] == {
+        "AttributeName": "phone_number",
+        "DeliveryMedium": "SMS",
+        "Destination": "+*******0100",
+    }
+    assert [message.to for message in sent()] == ["+15555550100"]
+    code = sent()[0].code
+    api("ConfirmSignUp", ClientId=client.id, Username="bob", ConfirmationCode=code)
+    found = {
+        one["Name"]: one["Value"] for one in api("AdminGetUser", UserPoolId=pool.id, Username="bob")["UserAttributes"]
+    }
+    assert (found["phone_number_verified"], found["email_verified"]) == ("true", "false")
+
+
+# -- AdminConfirmSignUp ----------------------------------------------------------------------------------------
+
+
+def test_an_administrator_confirms_a_user_but_not_his_address(api: Api, pool: Pool, client: Client, code: Code) -> None:
+    sign_up(api, client)
+    assert api("AdminConfirmSignUp", UserPoolId=pool.id, Username="bob", ClientMetadata={"a": "b"}) == {}
+    bob = api("AdminGetUser", UserPoolId=pool.id, Username="bob")
+    assert bob["UserStatus"] == "CONFIRMED"
+    assert {"Name": "email_verified", "Value": "false"} in bob["UserAttributes"]
+    given = {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {"USERNAME": "bob", "PASSWORD": build.PASSWORD}}
+    assert api("InitiateAuth", ClientId=client.id, **given)["AuthenticationResult"]
+    given["AuthParameters"] = {"USERNAME": "bob@example.com", "PASSWORD": build.PASSWORD}
+    assert api.refused("InitiateAuth", ClientId=client.id, **given)[0] == "UserNotFound"
+    said = api.refused("ConfirmSignUp", ClientId=client.id, Username="bob", ConfirmationCode=code("bob@example.com"))
+    assert said[0] == "NotAuthorized"
+
+
+def test_only_who_is_unconfirmed_is_confirmed(api: Api, env: Env, pool: Pool) -> None:
+    for status in ("CONFIRMED", "FORCE_CHANGE_PASSWORD", "RESET_REQUIRED"):
+        build.a_user(env, pool, status, email=None, status=status)
+        assert api.refused("AdminConfirmSignUp", UserPoolId=pool.id, Username=status) == (
+            "NotAuthorized",
+            f"User cannot be confirmed. Current status is {status}",
+        )
+    said = api.refused("AdminConfirmSignUp", UserPoolId=pool.id, Username="nobody")
+    assert said == ("UserNotFound", "User does not exist.")

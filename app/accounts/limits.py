@@ -1,0 +1,74 @@
+"""How often in an hour something may be done for one user: the limits that no pool can change (reference: 4.8).
+
+Calls are counted, not failures: whoever guesses at codes is stopped however many codes he has sent in between. Names
+that mean nobody are counted by the same rules, so that the limit does not tell who exists.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import case, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app import errors
+from app.env import Env
+from app.models import Pool, Throttle
+
+PER_HOUR = {
+    # ForgotPassword and ConfirmForgotPassword together. The service takes 5 to 20, by a risk that we do not measure:
+    # the most, because the fewer there are, the easier anybody who knows a name keeps its owner from his password.
+    "forgot_password": 20,
+    "resend_confirmation_code": 5,
+    "confirm_sign_up": 15,
+    "change_password": 5,
+    "send_attribute_code": 5,
+    "verify_attribute": 15,
+}
+"""What, and how many times in an hour."""
+WINDOW = timedelta(hours=1)
+"""From the first call counted; calls that are refused do not extend it."""
+
+
+def count(env: Env, pool: Pool, what: str, who: str) -> None:
+    """Count a call for a user's `sub`, or for a name that means nobody. Inside a transaction, before what it limits;
+    where the user's row is locked too, after that, so that two requests take their locks in one order.
+
+    One UPDATE counts, whatever runs in parallel. The count stays only if the transaction is committed: a refusal that
+    is to be counted must be one with `keep`. Raises errors.LimitExceeded.
+    """
+    now = env.now()
+    key = _key(env, pool, what, who)
+    counted = (
+        update(Throttle)
+        .where(Throttle.key == key)
+        .values(
+            count=case((Throttle.expires_at <= now, 1), else_=Throttle.count + 1),
+            expires_at=case((Throttle.expires_at <= now, now + WINDOW), else_=Throttle.expires_at),
+        )
+        .returning(Throttle.count)
+    )
+    number = env.db.scalar(counted)
+    if number is None:
+        try:
+            with env.db.begin_nested():
+                env.db.execute(insert(Throttle).values(key=key, count=1, since=now, expires_at=now + WINDOW))
+            number = 1
+        except IntegrityError:
+            # Another request made it just now, and this one counts on top.
+            number = env.db.scalar(counted)
+    if number is None or number > PER_HOUR[what]:
+        raise errors.LimitExceeded
+
+
+def check(env: Env, pool: Pool, what: str, who: str) -> None:
+    """Refuse what `count` would refuse, before slow work is done for it. Raises errors.LimitExceeded."""
+    key = _key(env, pool, what, who)
+    with env.reading() as session:
+        number = session.scalar(select(Throttle.count).where(Throttle.key == key, Throttle.expires_at > env.now()))
+    if number is not None and number >= PER_HOUR[what]:
+        raise errors.LimitExceeded
+
+
+def _key(env: Env, pool: Pool, what: str, who: str) -> str:
+    return env.keyed.digest("calls", f"{pool.id} {what} {who}")
