@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, config, health, hosted, installation, oauth, web
+from app.background import Background, at_once
 from app.config import Settings, SettingsError
 from app.crypto import codes
 from app.crypto.passwords import Hasher
@@ -47,8 +48,10 @@ def create_app(
     ticks: Callable[[], float] = time.monotonic,
     mail: Sender | None = None,
     sms: Sender | None = None,
+    background: Background | None = None,
 ) -> Flask:
-    """The application. Without settings they are read from the environment (raising config.SettingsError)."""
+    """The application. Without settings they are read from the environment (raising config.SettingsError). Without a
+    background, what could wait for the answer is done before it."""
     settings = settings or config.read(os.environ)
     logging.getLogger("authlib").setLevel(logging.INFO)  # at DEBUG it writes whole tokens
     if not settings.https:
@@ -87,7 +90,10 @@ def create_app(
         sms=sms or _sms(settings, now),
         cache=Cache(_revision_of(reading_options(settings.database_url)), ticks),
         reading_options=reading_options(settings.database_url),
+        later=background or at_once,
     )
+    if background:
+        background.of(app)
     web.install(app, env, version=__version__)
     health.open_on(app)
     for door in (api, oauth, hosted):

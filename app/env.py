@@ -50,6 +50,8 @@ class Message:
     code: str | None = None
     link: str | None = None
     pool_id: str | None = None
+    html: bool = False
+    """Whether the body of a mail is HTML, because the pool's own words are."""
 
 
 class Sender(Protocol):
@@ -163,6 +165,8 @@ class Env:
     cache: Cache
     reading_options: Mapping[str, Any]
     """Execution options of a connection that only reads (app.db.reading_options)."""
+    later: Callable[[Callable[[], None]], None]
+    """Does something after the answer (app.background): outside any transaction, in one of its own if it writes."""
 
     @property
     def db(self) -> Session:

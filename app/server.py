@@ -25,6 +25,7 @@ from granian.log import LogLevels
 
 from app import create_app, installation
 from app.accounts import sweep
+from app.background import Background
 from app.config import Settings, SettingsError
 from app.db import db
 
@@ -70,7 +71,7 @@ def worker() -> Flask:
     """The application of one worker process."""
     _take_signals_of_a_worker()
     try:
-        app = create_app()
+        app = create_app(background=Background())
         installation.demand_ready(app)
     except SettingsError as wrong:
         log.error("a worker cannot start: %s", wrong)

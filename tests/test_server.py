@@ -18,7 +18,7 @@ import requests
 
 from app.config import PREFIX, Settings
 from app.server import ACCESS_LOG, log_configuration
-from tests.test_cli import KEY_TEXT
+from tests.cli.conftest import KEY_TEXT
 
 ROOT = Path(__file__).parents[1]
 WITHIN = 60

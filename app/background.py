@@ -1,0 +1,57 @@
+"""What is done after the answer, on threads of the worker: so that the time of an answer does not tell what it led to.
+
+Whoever asks for a code to a name must not learn from the time whether there is somebody to send it to
+(PreventUserExistenceErrors). What waits here is lost when the process is killed, and done first when it is stopped in
+an orderly way; it is for what can be asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from flask import Flask
+
+log = logging.getLogger(__name__)
+
+THREADS = 2
+WAITING = 1000
+"""Acts that may wait. Then the next request does its own: it is slow, and nothing is forgotten."""
+
+
+class Background:
+    """Call it with what is to be done. Its threads begin with the first act, and so after the worker was forked."""
+
+    def __init__(self) -> None:
+        self._room = threading.BoundedSemaphore(WAITING)
+        # The interpreter waits at its end until all that was submitted has been done.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="background")
+        self._app: Flask | None = None
+
+    def of(self, app: Flask) -> None:
+        """Say in whose context acts are done."""
+        self._app = app
+
+    def __call__(self, act: Callable[[], None]) -> None:
+        if not self._room.acquire(blocking=False):
+            act()
+            return
+        self._threads.submit(self._do, act)
+
+    def _do(self, act: Callable[[], None]) -> None:
+        try:
+            if self._app is None:
+                raise RuntimeError("no application was named")
+            with self._app.app_context():
+                act()
+        except Exception:
+            log.exception("what was to be done after an answer failed")
+        finally:
+            self._room.release()
+
+
+def at_once(act: Callable[[], None]) -> None:
+    """In place of a background where nobody is answered: in commands, and in tests, which look at what was done."""
+    act()

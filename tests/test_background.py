@@ -1,0 +1,79 @@
+"""What is done after the answer: on another thread, in the application's context, and before an orderly end."""
+
+import logging
+import subprocess
+import sys
+import threading
+
+import pytest
+from flask import Flask, current_app
+
+from app import background
+from app.background import Background
+
+
+@pytest.fixture
+def later() -> Background:
+    made = Background()
+    made.of(Flask("later"))
+    return made
+
+
+def test_an_act_is_done_on_another_thread_in_the_context_of_its_application(later: Background) -> None:
+    done = threading.Event()
+    seen: list[object] = []
+
+    def act() -> None:
+        seen.append((current_app.name, threading.current_thread().name.startswith("background")))
+        done.set()
+
+    later(act)
+    assert done.wait(10)
+    assert seen == [("later", True)]
+
+
+def test_an_act_that_fails_is_logged_and_the_next_one_is_done(
+    later: Background, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = threading.Event()
+
+    def fail() -> None:
+        raise ValueError("in the middle")
+
+    with caplog.at_level(logging.ERROR):
+        later(fail)
+        later(done.set)
+        assert done.wait(10)
+    assert "what was to be done after an answer failed" in caplog.text
+
+
+def test_where_too_much_waits_the_request_does_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "WAITING", 1)
+    later = Background()
+    later.of(Flask("later"))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    later(hold)
+    assert begun.wait(10)
+    here: list[str] = []
+    later(lambda: here.append(threading.current_thread().name))
+    assert here == [threading.current_thread().name]
+    go_on.set()
+
+
+def test_what_waits_is_done_before_the_process_ends() -> None:
+    script = """
+import time
+from flask import Flask
+from app.background import Background
+later = Background()
+later.of(Flask("later"))
+for number in range(5):
+    later(lambda number=number: (time.sleep(0.05), print(number, flush=True)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert sorted(done.stdout.split()) == list("01234")
