@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 import smtplib
 import ssl
 from collections.abc import Callable
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from html import unescape
 
 from app import errors
 from app.config import Settings
@@ -17,6 +19,8 @@ from app.policy.attributes import looks_like_email
 
 TIMEOUT = 10
 """Seconds for each step of the conversation: a mail server that hangs must not hold a worker for long."""
+
+_TAG = re.compile(r"<[^<>]*>")
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +55,11 @@ class Smtp:
         # Many servers take mail without these two for spam.
         mail["Date"] = formatdate()
         mail["Message-ID"] = make_msgid(domain=self._settings.smtp_from.rpartition("@")[2])
-        mail.set_content(message.body)
+        if message.html:
+            mail.set_content(unescape(_TAG.sub("", message.body)))
+            mail.add_alternative(message.body, subtype="html")
+        else:
+            mail.set_content(message.body)
         return mail
 
     def _connection(self) -> smtplib.SMTP:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 
 from app.env import Env, Message
 from app.models import Pool, User
+from app.policy import unbuilt
 
 CODE = "{####}"
 USERNAME = "{username}"
+LINK = re.compile(r"\{##([^{}]+?)##\}")
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 CHANNEL = {"email": "email", "phone_number": "sms"}
 
 
@@ -35,14 +40,34 @@ def mask(attribute: str, address: str) -> str:
     return f"+*******{address[-4:]}"
 
 
-def verification(pool: Pool, attribute: str, address: str, code: str, *, purpose: str) -> Message:
-    """The code that proves an address, or that a password may be reset."""
+def by_link(pool: Pool) -> bool:
+    """Whether mails that confirm a sign-up carry a link in place of the code."""
+    template = pool.settings.get("verification_message_template", {})
+    return bool(template.get("default_email_option") == "CONFIRM_WITH_LINK")
+
+
+def verification(
+    pool: Pool, attribute: str, address: str, code: str, *, purpose: str, link: str | None = None
+) -> Message:
+    """The code that proves an address, or that a password may be reset; with a `link`, that in place of the code.
+
+    Raises errors.UnexpectedLambda (policy.unbuilt)."""
+    demand_own_words(pool, attribute)
     given = pool.settings.get("verification_message_template", {})
-    if attribute == "email":
+    if attribute == "email" and link is not None:
+        subject = given.get("email_subject_by_link") or "Your verification link"
+        body = given.get("email_message_by_link") or (
+            "Please click the link below to verify your email address. {##Verify Email##}"
+        )
+        html = _is_html(body)
+        body = _linked(body, link, html=html)
+    elif attribute == "email":
         subject = given.get("email_subject") or "Your verification code"
         body = given.get("email_message") or f"Your verification code is {CODE}"
+        html = _is_html(body)
     else:
         subject, body = "", given.get("sms_message") or f"Your verification code is {CODE}. "
+        html = False
     return Message(
         to=address,
         channel=CHANNEL[attribute],
@@ -50,27 +75,57 @@ def verification(pool: Pool, attribute: str, address: str, code: str, *, purpose
         subject=subject,
         body=body.replace(CODE, code),
         code=code,
+        link=link,
         pool_id=pool.id,
+        html=html,
     )
 
 
-def invitation(pool: Pool, attribute: str, user: User, name: str, password: str) -> Message:
-    """A temporary password for someone whom an administrator signed up."""
+def demand_own_words(pool: Pool, attribute: str) -> None:
+    """Refuse where a trigger would have chosen the words, or sent the message. Raises errors.UnexpectedLambda."""
+    sender = "custom_email_sender" if attribute == "email" else "custom_sms_sender"
+    unbuilt.demand_no_trigger(pool, "custom_message", sender)
+
+
+def _is_html(template: str) -> bool:
+    """Decided by the pool's words alone: somebody may be called `<b>`."""
+    return _TAG.search(template) is not None
+
+
+def _linked(body: str, link: str, *, html: bool) -> str:
+    """With a link at each `{##text##}`: as HTML in a template that has tags, else where a plain mail shows it."""
+    if html:
+        return LINK.sub(lambda found: f'<a href="{escape(link)}">{found[1]}</a>', body)
+    return LINK.sub(lambda found: f"{found[1]}: {link}", body)
+
+
+def invitation(pool: Pool, attribute: str, user: User, name: str, password: str | None) -> Message:
+    """The username of someone whom an administrator signed up, and a temporary password if he has one. Without one
+    the pool's own words will do only if they do not speak of it. Raises errors.UnexpectedLambda (policy.unbuilt)."""
+    demand_own_words(pool, attribute)
     given = pool.settings["admin_create_user_config"].get("invite_message_template", {})
-    default = f"Your username is {USERNAME} and temporary password is {CODE}."
+    if password is None:
+        given = {name: text for name, text in given.items() if CODE not in text}
+        title, default = "Your account", f"Your username is {USERNAME}."
+    else:
+        title, default = "Your temporary password", f"Your username is {USERNAME} and temporary password is {CODE}."
     if attribute == "email":
-        subject = given.get("email_subject") or "Your temporary password"
+        subject = given.get("email_subject") or title
         body = given.get("email_message") or default
+        html = _is_html(body)
     else:
         subject, body = "", given.get("sms_message") or default
+        html = False
+    shown = escape if html else str
     return Message(
         to=getattr(user, attribute),
         channel=CHANNEL[attribute],
         purpose="invitation",
         subject=subject,
-        body=body.replace(CODE, password).replace(USERNAME, name),
+        body=body.replace(CODE, shown(password or "")).replace(USERNAME, shown(name)),
         code=password,
         pool_id=pool.id,
+        html=html,
     )
 
 

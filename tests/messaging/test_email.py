@@ -152,3 +152,18 @@ def test_where_no_mail_server_is_configured_nothing_is_lost_in_silence(caplog: p
     with pytest.raises(errors.CodeDeliveryFailure, match="E-mail cannot be sent: set COGNATE_SMTP_HOST."):
         Nowhere("E-mail", "set COGNATE_SMTP_HOST.").send(a_message())
     assert "E-mail cannot be sent" in caplog.text and CODE not in caplog.text and "alice" not in caplog.text
+
+
+def test_a_mail_in_html_can_also_be_read_without_it(server: MailServer) -> None:
+    message = Message(
+        to="alice@example.com",
+        channel="email",
+        purpose="invitation",
+        subject="Welcome",
+        body="<p>You are <b>&lt;alice&gt;</b>.</p>",
+        html=True,
+    )
+    sender(server).send(message)
+    mail = parsed(server)
+    assert mail.get_body(("html",)).get_content().strip() == "<p>You are <b>&lt;alice&gt;</b>.</p>"
+    assert mail.get_body(("plain",)).get_content().strip() == "You are <alice>."

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app import errors
 from app.accounts import administer
 from app.env import Env
 from app.messaging import messages
@@ -53,6 +54,33 @@ def test_the_words_of_a_pool_are_used_with_every_placeholder_filled(env: Env) ->
     assert sms.body == "SMS 123456"
 
 
+LINK = "https://auth.example.com/confirmUser?client_id=c&user_name=a%26b&confirmation_code=123456"
+
+
+@pytest.mark.parametrize(
+    ("template", "body"),
+    [
+        (None, f"Please click the link below to verify your email address. Verify Email: {LINK}"),
+        ("Go {##here##} or {##there##}.", f"Go here: {LINK} or there: {LINK}."),
+        (
+            "<p>Go {##<b>here</b>##}</p>",
+            f'<p>Go <a href="{LINK.replace("&", "&amp;")}"><b>here</b></a></p>',
+        ),
+        ("No placeholder, {####}", "No placeholder, 123456"),
+    ],
+)
+def test_a_link_takes_the_place_of_its_text(env: Env, template: str | None, body: str) -> None:
+    given = {"email_message_by_link": template, "email_subject_by_link": "Welcome"} if template else {}
+    option = {"default_email_option": "CONFIRM_WITH_LINK"}
+    pool = a_pool(env, algorithm="ES256", verification_message_template={**option, **given})
+    assert messages.by_link(pool)
+    mail = messages.verification(pool, "email", "a@example.com", "123456", purpose="sign_up", link=LINK)
+    assert (mail.body, mail.link, mail.code) == (body, LINK, "123456")
+    assert mail.subject == ("Welcome" if template else "Your verification link")
+    sms = messages.verification(pool, "phone_number", "+15555550100", "123456", purpose="sign_up", link=None)
+    assert sms.body == "Your verification code is 123456. "
+
+
 def invited(env: Env, sent: Any, username: str, **template: str) -> Any:
     pool = a_pool(
         env,
@@ -93,3 +121,28 @@ def test_sending_chooses_the_way_by_the_channel(env: Env, sent: Any, clock: Cloc
     for attribute, address in (("email", "a@example.com"), ("phone_number", "+15555550100")):
         messages.sending(env, messages.verification(pool, attribute, address, "123456", purpose="sign_up"))()
     assert {message.to: message.channel for message in sent()} == {"a@example.com": "email", "+15555550100": "sms"}
+
+
+def test_what_people_choose_is_no_html_in_a_mail_that_is(env: Env) -> None:
+    words = {"invite_message_template": {"email_message": "<p>{username}: {####}</p>"}}
+    pool = a_pool(env, admin_create_user_config=words)
+    user = a_user(env, pool, "<img/src=x>")
+    message = messages.invitation(pool, "email", user, user.username, "<1&aB>x")
+    assert message.html
+    assert message.body == "<p>&lt;img/src=x&gt;: &lt;1&amp;aB&gt;x</p>"
+    plain = messages.invitation(a_pool(env), "email", user, user.username, "<1&aB>x")
+    assert not plain.html
+    assert plain.body == "Your username is <img/src=x> and temporary password is <1&aB>x."
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [{"custom_message": "arn"}, {"custom_email_sender": {"lambda_version": "V1_0", "lambda_arn": "arn"}}],
+)
+def test_words_that_a_trigger_would_choose_are_not_replaced_by_others(env: Env, trigger: dict[str, Any]) -> None:
+    pool = a_pool(env, lambda_config={**trigger, "kms_key_id": "arn"})
+    user = a_user(env, pool)
+    with pytest.raises(errors.UnexpectedLambda):
+        messages.verification(pool, "email", "alice@example.com", "123456", purpose="sign_up")
+    with pytest.raises(errors.UnexpectedLambda):
+        messages.invitation(pool, "email", user, "alice", "secret")
