@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.orm.attributes import set_committed_value
+
 from app.accounts import credentials, sign_up
 from app.env import Env
 from app.models import Client, Pool, User
@@ -78,4 +80,5 @@ def a_user(
     with env.transaction():
         user = sign_up.add_user(env, pool, sub=sub, username=name, attributes=given, status=status)
         credentials.store(env, user, prepared)
+    set_committed_value(user, "memberships", [])
     return user

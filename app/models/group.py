@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, bytewise
+from app.models.user import User
 
 
 class Group(Base):
@@ -34,3 +35,6 @@ class Membership(Base):
     group_name: Mapped[str] = mapped_column(bytewise(128), primary_key=True)
     pool_id: Mapped[str] = mapped_column(String(55))
     created_at: Mapped[datetime]
+
+    user: Mapped[User] = relationship(viewonly=True, lazy="raise")
+    group: Mapped[Group] = relationship(viewonly=True, lazy="raise")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ForeignKey, Index, Integer, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base, bytewise, document
+
+if TYPE_CHECKING:
+    from app.models.group import Membership
 
 CORE = ("email", "email_verified", "phone_number", "phone_number_verified", "preferred_username")
 """Attributes that are columns; the rest is in one JSON document."""
@@ -26,12 +29,14 @@ def _index(column: str, *more: str) -> Index:
 class User(Base):
     __tablename__ = "user"
     __table_args__ = (
-        _index("username"),
+        # Not partial: of a column that is never empty, SQLite forgets the condition and then never uses the index.
+        Index("ix_user_username", "pool_id", "username", "sub"),
         _index("phone_number"),
         *(_index(f"{attribute}_key") for attribute in SEARCHED),
         Index("ix_user_status", "pool_id", "status", "created_at", "sub"),
         Index("ix_user_enabled", "pool_id", "enabled", "created_at", "sub"),
         Index("ix_user_pool_id_created_at", "pool_id", "created_at", "sub"),
+        Index("ix_user_sub", "pool_id", "sub"),
     )
 
     sub: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -59,6 +64,9 @@ class User(Base):
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     signed_out_at: Mapped[datetime | None]
+
+    memberships: Mapped[list[Membership]] = relationship(viewonly=True, lazy="raise")
+    """Of groups; there only where tokens are made (tokens.claims.WITH_GROUPS)."""
 
     @property
     def confirmed(self) -> bool:

@@ -20,6 +20,7 @@ from app.policy.attributes import name_key
 from app.signin import plan
 from app.signin.challenges import new_password_required, password, password_srp
 from app.signin.state import Ask, Granted, Proof, SignIn, Step
+from app.tokens import claims
 
 ALLOWED_BY = {"USER_PASSWORD_AUTH": "ALLOW_USER_PASSWORD_AUTH", "USER_SRP_AUTH": "ALLOW_USER_SRP_AUTH"}
 NOT_ENABLED = {
@@ -33,6 +34,7 @@ _AGAIN = (
     .outerjoin(Throttle, Throttle.key == bindparam("failures"))
     .where(User.sub == bindparam("sub"))
     .with_for_update(of=User)
+    .options(claims.WITH_GROUPS)
 )
 
 
@@ -155,7 +157,7 @@ def _onward(env: Env, sign_in: SignIn, proof: Proof, *, met: str) -> Step:
                 used_at=None,
             )
         )
-    return Ask(following, new_password_required.ask(env, sign_in.client.pool, proof.user), handle)
+    return Ask(following, new_password_required.ask(env, sign_in.client, proof.user), handle)
 
 
 def _refuse_status(env: Env, proof: Proof) -> None:
@@ -172,7 +174,7 @@ def _refuse_status(env: Env, proof: Proof) -> None:
 def _accept(env: Env, sign_in: SignIn, proof: Proof) -> User:
     """The write of an accepted step. Raises when somebody else has changed what it rests on."""
     now = env.now()
-    row = env.db.execute(_AGAIN, {"failures": sign_in.failures, "sub": proof.user.sub}).one_or_none()
+    row = env.db.execute(_AGAIN, {"failures": sign_in.failures, "sub": proof.user.sub}).unique().one_or_none()
     if row is None:
         raise errors.NotAuthorized
     user, version, failures, locked_until = row

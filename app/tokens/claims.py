@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.orm import joinedload
+
 from app.config import Settings
-from app.models import Client, LoginSession, Pool, User
+from app.models import Client, Group, LoginSession, Membership, Pool, User
+from app.policy import attributes as policy
 
 API_SCOPE = "aws.cognito.signin.user.admin"
 """The scope that lets an access token act on its user's own profile; all that a sign-in by API gives."""
@@ -16,6 +20,15 @@ SCOPE_ATTRIBUTES = {
     "phone": ("phone_number", "phone_number_verified"),
 }
 OIDC_SCOPES = ("openid", "email", "phone", "profile")
+
+
+WITH_GROUPS = (
+    joinedload(User.memberships)
+    .load_only(Membership.group_name)
+    .joinedload(Membership.group)
+    .load_only(Group.name, Group.precedence, Group.role_arn)
+)
+"""Option of every statement that reads a user for whom tokens are to be made: his groups come with him."""
 
 
 def issuer(settings: Settings, pool: Pool) -> str:
@@ -30,7 +43,11 @@ def of_access(
     *, iss: str, client: Client, user: User, session: LoginSession, oauth: bool, jti: str, now: datetime
 ) -> dict[str, Any]:
     """Claims of a person's access token. `oauth`: whether the OAuth endpoints issue it, not the API."""
-    claims: dict[str, Any] = {"sub": user.sub, "iss": iss}
+    claims: dict[str, Any] = {"sub": user.sub}
+    groups = _by_weight(user)
+    if groups:
+        claims["cognito:groups"] = [group.name for group in groups]
+    claims["iss"] = iss
     if oauth:
         claims["version"] = 2
     claims["client_id"] = client.id
@@ -80,6 +97,7 @@ def of_id(
     """Claims of an ID token: who, how and when, and the attributes that the client may read."""
     claims: dict[str, Any] = {"at_hash": at_hash} if at_hash else {}
     claims["sub"] = user.sub
+    claims.update(_of_groups(_by_weight(user)))
     claims.update(_attributes(readable_attributes(client, user, session.scope.split() if oauth else None)))
     claims["iss"] = iss
     claims["cognito:username"] = user.username
@@ -99,15 +117,43 @@ def of_id(
     return claims
 
 
+def _by_weight(user: User) -> list[Group]:
+    """A user's groups, the strongest first; of those that weigh the same, by name."""
+    return sorted((each.group for each in user.memberships), key=lambda group: (*_weight(group), group.name))
+
+
+def _weight(group: Group) -> tuple[bool, int]:
+    """The lowest precedence is the strongest, and none at all the weakest (reference: 11.1)."""
+    return group.precedence is None, group.precedence or 0
+
+
+def _of_groups(groups: list[Group]) -> dict[str, Any]:
+    """The three claims of groups in an ID token, those that there are something for. The preferred role is that of the
+    strongest group which has one; where two are equally strong and their roles differ, nobody can say which."""
+    if not groups:
+        return {}
+    found: dict[str, Any] = {"cognito:groups": [group.name for group in groups]}
+    with_role = [group for group in groups if group.role_arn]
+    if with_role:
+        found["cognito:roles"] = _distinct(with_role)
+        strongest = _distinct(group for group in with_role if _weight(group) == _weight(with_role[0]))
+        if len(strongest) == 1:
+            found["cognito:preferred_role"] = strongest[0]
+    return found
+
+
+def _distinct(groups: Iterable[Group]) -> list[str | None]:
+    return list(dict.fromkeys(group.role_arn for group in groups))
+
+
 def readable_attributes(client: Client, user: User, scopes: list[str] | None) -> dict[str, str]:
     """Attributes by what the client may read and, at the OAuth endpoints, by scope. Without `sub`; all strings.
 
     With `openid` as the only OpenID scope all readable attributes come, as Cognito documents it; as soon as one of
     email, phone and profile is asked for, only what the asked ones stand for. (The reference leaves this open.)
     """
-    found = {name: value for name, value in user.all_attributes.items() if name != "sub"}
-    if client.readable is not None:
-        found = {name: value for name, value in found.items() if name in client.readable}
+    found = policy.readable(user.all_attributes, client.readable)
+    del found["sub"]
     if scopes is None or not set(scopes) & set(OIDC_SCOPES[1:]):
         return found
     elsewhere = {name for names in SCOPE_ATTRIBUTES.values() for name in names}

@@ -8,12 +8,15 @@ from app import errors
 from app.env import Env
 from app.models import Client, LoginSession, User
 from app.policy import unbuilt
-from app.tokens import issue
+from app.tokens import claims, issue
+
+ROTATES = "Refresh token rotation is not available in this version of Cognate: the client's tokens cannot be refreshed."
 
 _BY_TOKEN = (
     select(LoginSession, User)
     .join(User, User.sub == LoginSession.user_sub)
     .where(LoginSession.refresh_digest == bindparam("digest"))
+    .options(claims.WITH_GROUPS)
 )
 
 
@@ -29,10 +32,16 @@ def tokens(env: Env, client: Client, token: str, *, oauth: bool) -> issue.Tokens
 
 def find(env: Env, client: Client, token: str) -> tuple[LoginSession, User]:
     """The live login session that a refresh token belongs to, and its user. Raises what `tokens` does, and
-    errors.UnexpectedLambda (policy.unbuilt)."""
+    errors.UnexpectedLambda (policy.unbuilt).
+
+    Of a client whose tokens rotate none is taken: one that stayed as it is would be good for thirty days in the hands
+    of a thief, and rotating is there to end that.
+    """
+    if client.rotates:
+        raise errors.RefreshTokenRefused(ROTATES)
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     with env.reading() as database:
-        found = database.execute(_BY_TOKEN, {"digest": issue.refresh_digest(env, token)}).one_or_none()
+        found = database.execute(_BY_TOKEN, {"digest": issue.refresh_digest(env, token)}).unique().one_or_none()
     # Another client's token is answered like an unknown one: whether it exists is none of his business.
     if found is None or found[0].client_id != client.id:
         raise errors.RefreshTokenRefused
