@@ -16,7 +16,7 @@ from app import errors
 from app.accounts import administer, passwords
 from app.env import Env
 from app.models import Client, Pool
-from app.pools import access_keys, app_clients, domains, find, resource_servers, user_pools
+from app.pools import access_keys, app_clients, client_secrets, domains, find, resource_servers, user_pools
 from app.tokens.claims import API_SCOPE, issuer
 
 FILE = "demo.json"
@@ -132,7 +132,7 @@ def _machine(env: Env, pool: Pool) -> Client:
 
 def _client(env: Env, client: Client) -> Facts:
     facts: Facts = {"client_id": client.id}
-    for secret in app_clients.secrets_of(env, client):
+    for secret in client_secrets.of(env, client):
         facts["client_secret"] = secret
     for url in client.callback_urls:
         facts["redirect_uri"] = url

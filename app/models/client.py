@@ -18,6 +18,8 @@ UNITS = {
     "hours": timedelta(hours=1),
     "days": timedelta(days=1),
 }
+DEFAULT_VALIDITY = {"access": (1, "hours"), "id": (1, "hours"), "refresh": (30, "days")}
+"""What holds for the number and for the unit of a token's life, each where it is not given (reference: 3.1)."""
 
 
 _LOOPBACK = re.compile(r"(http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?((?:[/?].*)?)", re.DOTALL)
@@ -42,7 +44,7 @@ class Client(Base):
     modified_at: Mapped[datetime]
 
     pool: Mapped[Pool] = relationship(lazy="joined", innerjoin=True, viewonly=True)
-    secrets: Mapped[list[ClientSecret]] = relationship(lazy="joined", viewonly=True, order_by="ClientSecret.created_at")
+    secrets: Mapped[list[ClientSecret]] = relationship(lazy="joined", viewonly=True, order_by="ClientSecret.id")
 
     @property
     def confidential(self) -> bool:
@@ -50,7 +52,12 @@ class Client(Base):
 
     @property
     def auth_flows(self) -> frozenset[str]:
-        """What `InitiateAuth` may do for it, in today's names (reference: 3.2)."""
+        """What `InitiateAuth` may do for it, in today's names (reference: 3.2). Refresh tokens that rotate are not
+        refreshed in the flow that gives no new one, whatever else would allow it."""
+        return self._allowed - {"ALLOW_REFRESH_TOKEN_AUTH"} if self.rotates else self._allowed
+
+    @property
+    def _allowed(self) -> frozenset[str]:
         given = set(self.settings.get("explicit_auth_flows") or [])
         if not given:
             return frozenset({"ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_CUSTOM_AUTH"})
@@ -111,23 +118,27 @@ class Client(Base):
         given = self.settings.get("write_attributes")
         return frozenset(given) if given else None
 
-    def _validity(self, token: str, unit: str, default: timedelta) -> timedelta:
-        number = self.settings.get(f"{token}_token_validity")
-        if not number:
-            return default
-        return int(number) * UNITS[self.settings.get("token_validity_units", {}).get(f"{token}_token", unit)]
+    @property
+    def rotates(self) -> bool:
+        """Whether a refresh token is good for one refresh, which gives the next one (RefreshTokenRotation)."""
+        return bool((self.settings.get("refresh_token_rotation") or {}).get("feature") == "ENABLED")
+
+    def _validity(self, token: str) -> timedelta:
+        number, unit = DEFAULT_VALIDITY[token]
+        given = self.settings.get(f"{token}_token_validity") or number
+        return int(given) * UNITS[self.settings.get("token_validity_units", {}).get(f"{token}_token", unit)]
 
     @property
     def access_validity(self) -> timedelta:
-        return self._validity("access", "hours", timedelta(hours=1))
+        return self._validity("access")
 
     @property
     def id_validity(self) -> timedelta:
-        return self._validity("id", "hours", timedelta(hours=1))
+        return self._validity("id")
 
     @property
     def refresh_validity(self) -> timedelta:
-        return self._validity("refresh", "days", timedelta(days=30))
+        return self._validity("refresh")
 
     @property
     def session_validity(self) -> timedelta:

@@ -21,10 +21,15 @@ class PoolChange(Base):
     pool_id: Mapped[str] = mapped_column(ForeignKey("pool.id", ondelete="CASCADE"))
     before: Mapped[dict[str, Any]]
     after: Mapped[dict[str, Any]]
-    """What is changed, in the words of `Pool.settings`, as it was and as it will be."""
+    """What is changed, in the words of `Pool.settings`, as it was and as it will be; of `attributes` those that change,
+    by name, None where there is none."""
     state: Mapped[str] = mapped_column(String(16))
-    """`building`, `cleaning`, `done` or `reverted`."""
+    """`building` or `giving up`, `cleaning`, `done` or `reverted` (app.pools.changes)."""
     cursor: Mapped[str | None] = mapped_column(String(36))
     """The `sub` of the last user whom the present state has gone through."""
+    runner: Mapped[str | None] = mapped_column(String(36))
+    """Who is at work on it: one at a time, until he has done nothing for a while."""
+    touched_at: Mapped[datetime]
+    """When he last did something."""
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

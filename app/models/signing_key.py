@@ -1,4 +1,4 @@
-"""The keys that a pool signs its tokens with: one line for ID tokens, one for access tokens."""
+"""The keys that a pool signs with: one line for ID tokens, one for access tokens, and one key for SAML requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SigningKey(Base):
     kid: Mapped[str] = mapped_column(String(64), primary_key=True)
     pool_id: Mapped[str] = mapped_column(ForeignKey("pool.id", ondelete="CASCADE"), index=True)
     purpose: Mapped[str] = mapped_column(String(8))
-    """`id` or `access`."""
+    """`id`, `access` or `saml`."""
     algorithm: Mapped[str] = mapped_column(String(8))
     sealed: Mapped[str] = mapped_column(Text)
     public: Mapped[dict[str, Any]]

@@ -23,6 +23,6 @@ class Terms(Base):
     source: Mapped[str] = mapped_column(String(16))
     enforcement: Mapped[str] = mapped_column(String(16))
     links: Mapped[dict[str, Any]]
-    """URL by `cognito:<language>`; `cognito:default` among them."""
+    """URL by `cognito:<language>`; `cognito:default` is for the languages without one of their own."""
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]

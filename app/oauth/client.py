@@ -15,7 +15,7 @@ from app import errors
 from app.crypto.seal import same
 from app.env import Env
 from app.models import Client, Pool
-from app.pools import app_clients, find
+from app.pools import client_secrets, find
 from app.tokens import claims
 
 METHODS = ("client_secret_basic", "client_secret_post", "none")
@@ -69,7 +69,7 @@ class OAuthClient(ClientMixin):
 
     def check_client_secret(self, client_secret: str) -> bool:
         """Against each live secret, by keyed hash: text of any kind can be compared, in a time that tells nothing."""
-        digest = app_clients.secret_digest(self.env, self.row.id, client_secret)
+        digest = client_secrets.digest(self.env, self.row.id, client_secret)
         return any([same(kept.digest, digest) for kept in self.row.secrets])
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
@@ -137,7 +137,7 @@ def _checked(env: Env, pool: Pool, client_id: str, secrets: list[str]) -> OAuthC
     if client is None:
         # An unknown client costs the hashes that a known one costs.
         for secret in secrets:
-            app_clients.secret_digest(env, client_id, secret)
+            client_secrets.digest(env, client_id, secret)
         return None
     proven = [client.check_client_secret(secret) for secret in secrets]
     return client if not secrets or any(proven) else None

@@ -1,4 +1,4 @@
-"""Making, listing and removing user pools (reference: 2)."""
+"""Making, changing, listing and removing user pools (reference: 2)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ from app.db import raising
 from app.env import Env
 from app.models import Domain, Pool, User
 from app.paging import Page, page
-from app.policy.attributes import standard_attributes
+from app.pools import find, pool_settings, schema
 from app.tokens import keys
-
-NOT_YET = "{} is not available in this version of Cognate; leave it out."
 
 
 def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str = "RS256") -> Pool:
     """A new pool with its signing keys. `settings` in our own words, as given; defaults are filled in.
 
-    Raises errors.InvalidParameter.
+    Raises errors.InvalidParameter, UserPoolTagging.
     """
-    complete = with_defaults(settings)
+    complete = pool_settings.for_new_pool(settings)
     now = env.now()
     pool = Pool(
         id=env.random.pool_id(env.settings.region),
@@ -44,147 +42,56 @@ def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str =
     return pool
 
 
-def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with Cognito's defaults, checked for what contradicts itself. Raises errors.InvalidParameter."""
-    refuse_what_is_not_enforced_yet(given)
-    settings = {name: value for name, value in given.items() if value is not None}
-    if settings.get("alias_attributes") and settings.get("username_attributes"):
-        raise errors.InvalidParameter(
-            "Only one of the aliasAttributes or usernameAttributes can be set in a user pool."
-        )
-    settings["attributes"] = _attributes(settings.pop("schema", []))
-    settings["policies"] = {"password_policy": _password_policy(settings)}
-    settings.setdefault("username_configuration", {"case_sensitive": True})
-    admin = {"allow_admin_create_user_only": False, **settings.get("admin_create_user_config", {})}
-    admin.setdefault("unused_account_validity_days", 7)
-    settings["admin_create_user_config"] = admin
-    settings.setdefault("mfa_configuration", "OFF")
-    settings.setdefault("deletion_protection", "INACTIVE")
-    settings.setdefault("user_pool_tier", "ESSENTIALS")
-    settings.setdefault("email_configuration", {"email_sending_account": "COGNITO_DEFAULT"})
-    settings["verification_message_template"] = _verification(settings)
-    return settings
+def update(env: Env, pool: Pool, *, name: str | None, settings: Mapping[str, Any]) -> None:
+    """Settings as given; what is not given goes back to its default, which is what the service does, and its users'
+    worst trap (reference: 2.2). Of two at once, one has the last word in everything.
+
+    Raises errors.InvalidParameter, UserPoolTagging, UnknownPool.
+    """
+    with env.transaction():
+        row = locked(env, pool)
+        row.settings = pool_settings.updated(row.settings, settings)
+        row.name = name or row.name
+        changed(env, row)
 
 
-def refuse_what_is_not_enforced_yet(given: Mapping[str, Any]) -> None:
-    """A setting that protects somebody is refused as long as nothing acts on it: storing it would be a promise."""
-    policies = given.get("policies") or {}
-    unkept = {
-        "Multi-factor authentication": given.get("mfa_configuration", "OFF") != "OFF",
-        "A trigger": any((given.get("lambda_config") or {}).values()),
-        "Threat protection": (given.get("user_pool_add_ons") or {}).get("advanced_security_mode", "OFF") != "OFF",
-        "A first factor other than the password": set(
-            (policies.get("sign_in_policy") or {}).get("allowed_first_auth_factors", ["PASSWORD"])
-        )
-        != {"PASSWORD"},
-        "Password history": bool((policies.get("password_policy") or {}).get("password_history_size")),
-        "Device tracking": bool(given.get("device_configuration")),
-        "Confirmation by link": (given.get("verification_message_template") or {}).get("default_email_option")
-        == "CONFIRM_WITH_LINK",
-        "Dynamic client registration": given.get("dcr_configuration") is not None
-        and given["dcr_configuration"].get("enable_status", "Enabled") == "Enabled",
-        "A customer-managed key": (given.get("key_configuration") or {}).get("key_type") == "CUSTOMER_MANAGED_KEY",
-    }
-    for what, asked in unkept.items():
-        if asked:
-            raise errors.InvalidParameter(NOT_YET.format(what))
+def add_custom_attributes(env: Env, pool: Pool, attributes: Sequence[Mapping[str, Any]]) -> None:
+    """Raises errors.InvalidParameter, UnknownPool."""
+    with env.transaction():
+        row = locked(env, pool)
+        row.settings = {**row.settings, "attributes": schema.with_custom(row.settings["attributes"], attributes)}
+        changed(env, row)
 
 
-def _password_policy(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy that is given has what it names; a pool without one demands everything (reference: 2.5)."""
-    given = (settings.get("policies") or {}).get("password_policy")
-    flags = ("require_uppercase", "require_lowercase", "require_numbers", "require_symbols")
-    policy: dict[str, Any] = {"minimum_length": 8, **dict.fromkeys(flags, given is None)}
-    policy.update(given or {})
-    admin_days = (settings.get("admin_create_user_config") or {}).get("unused_account_validity_days")
-    days = policy.get("temporary_password_validity_days")
-    if admin_days is not None and days is not None and admin_days != days:
-        raise errors.InvalidParameter(
-            "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays"
-        )
-    policy["temporary_password_validity_days"] = days or admin_days or 7
-    return policy
+def set_sessions(env: Env, pool: Pool, *, tracking: str, most: int) -> Pool:
+    """Whether sign-ins are listed as sessions, and how many a user may have (reference: 6.8). Raises
+    errors.UnknownPool."""
+    with env.transaction():
+        row = locked(env, pool)
+        row.settings = {
+            **row.settings,
+            "session_configuration": {
+                "user_session_tracking": tracking,
+                "token_session": {"max_per_user": most},
+            },
+        }
+        changed(env, row)
+    return find.pool(env, pool.id)
 
 
-def _verification(settings: dict[str, Any]) -> dict[str, Any]:
-    """The template, with the three legacy members folded in; both given and different is refused (reference: 2.6)."""
-    template = {"default_email_option": "CONFIRM_WITH_CODE", **settings.get("verification_message_template", {})}
-    legacy = {
-        "sms_verification_message": "sms_message",
-        "email_verification_message": "email_message",
-        "email_verification_subject": "email_subject",
-    }
-    for old, new in legacy.items():
-        value = settings.pop(old, None)
-        if value is not None and template.setdefault(new, value) != value:
-            raise errors.InvalidParameter("The verification messages given in two places must be equal.")
-    return template
+def locked(env: Env, pool: Pool) -> Pool:
+    """This transaction's own row of a pool, with nobody else changing it; who only refers to it, as every sign-up does,
+    need not wait. Raises errors.UnknownPool."""
+    row = env.db.get(Pool, pool.id, with_for_update={"key_share": True})
+    if row is None:
+        raise errors.UnknownPool(pool.id)
+    return row
 
 
-def _attributes(schema: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Standard attributes as the schema restates them, and the custom ones under their whole name."""
-    found = standard_attributes()
-    for given in schema:
-        name = given["name"]
-        if name in found:
-            found[name] = _restated(found[name], given)
-        else:
-            custom = _custom(given)
-            if custom["name"] in found:
-                raise errors.InvalidParameter(
-                    f"{custom['name']}: Existing attribute already has name {custom['name']}."
-                )
-            found[custom["name"]] = custom
-    return list(found.values())
-
-
-def _restated(standard: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    name = standard["name"]
-    if given.get("attribute_data_type", standard["kind"]) != standard["kind"] or given.get("developer_only_attribute"):
-        raise errors.InvalidParameter(
-            f"You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute {name}"
-        )
-    kept = {key: given[key] for key in ("mutable", "required") if given.get(key) is not None}
-    return {**standard, **kept, **_constraints(name, standard["kind"], given)}
-
-
-def _custom(given: Mapping[str, Any]) -> dict[str, Any]:
-    kind = given.get("attribute_data_type")
-    if kind is None:
-        raise errors.InvalidParameter(
-            "Invalid AttributeDataType input, consider using the provided AttributeDataType enum."
-        )
-    if given.get("required"):
-        raise errors.InvalidParameter("Required custom attributes are not supported currently.")
-    name = ("dev:custom:" if given.get("developer_only_attribute") else "custom:") + given["name"]
-    return {
-        "name": name,
-        "kind": kind,
-        "mutable": given.get("mutable", True),
-        "required": False,
-        **_constraints(given["name"], kind, given),
-    }
-
-
-def _constraints(name: str, kind: str, given: Mapping[str, Any]) -> dict[str, int]:
-    """Bounds from the wire's strings. Raises errors.InvalidParameter."""
-    member, low, high = {
-        "String": ("string_attribute_constraints", "min_length", "max_length"),
-        "Number": ("number_attribute_constraints", "min_value", "max_value"),
-    }.get(kind, ("", "", ""))
-    bounds = given.get(member) or {}
-    try:
-        least = int(bounds[low]) if bounds.get(low) else None
-        most = int(bounds[high]) if bounds.get(high) else None
-    except ValueError:
-        raise errors.InvalidParameter(f"Invalid {kind}AttributeConstraints for schema attribute {name}") from None
-    if kind == "String" and most is not None and most > 2048:
-        raise errors.InvalidParameter(f"user.{name}: String attributes cannot have a length of more than 2048")
-    if least is not None and most is not None and most < least:
-        what = "length" if kind == "String" else "value"
-        raise errors.InvalidParameter(f"user.{name}: Max {what} cannot be less than min {what}.")
-    names = ("shortest", "longest") if kind == "String" else ("least", "greatest")
-    return {key: value for key, value in zip(names, (least, most), strict=True) if value is not None}
+def changed(env: Env, row: Pool) -> None:
+    """Say that a locked pool has new settings."""
+    row.modified_at = env.now()
+    env.configuration_changed()
 
 
 def listed(env: Env, *, limit: int, token: str | None) -> Page[Pool]:
@@ -200,9 +107,7 @@ def count_users(env: Env, pool: Pool) -> int:
 def delete(env: Env, pool: Pool) -> None:
     """Remove a pool and everything in it. Raises errors.InvalidParameter while it is protected or has a domain."""
     with env.transaction():
-        row = env.db.get(Pool, pool.id, with_for_update=True)
-        if row is None:
-            raise errors.UnknownPool(pool.id)
+        row = locked(env, pool)
         if row.protected:
             raise errors.InvalidParameter(
                 "The user pool cannot be deleted because deletion protection is activated. "
@@ -213,4 +118,5 @@ def delete(env: Env, pool: Pool) -> None:
                 "User pool cannot be deleted. It has a domain configured that should be deleted first."
             )
         env.db.delete(row)
+        env.db.flush()  # rows before the revision, as everybody takes them: the other way round two could wait for ever
         env.configuration_changed()

@@ -1,4 +1,5 @@
-"""The browser's own session: what lets `/oauth2/authorize` answer without asking again. One hour, as Cognito has it."""
+"""The browser's own session: what lets `/oauth2/authorize` answer without asking again. It lives an hour, as Cognito
+has it, or as long as the client says through which it was opened (SSOSession; reference: 6.8)."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ from sqlalchemy import bindparam, delete, insert, select
 
 from app.db import table
 from app.env import Env
-from app.models import BrowserSession, Pool, User
+from app.models import BrowserSession, Client, Pool, User
 from app.signin import flow
 from app.signin.state import Granted
 
 LIFETIME = timedelta(hours=1)
+WAY_BACK = timedelta(minutes=1)
+"""For a client that wants no session: the page still has to send the browser back to where it was asked to sign in."""
 
 _OPEN = insert(table(BrowserSession))
 _RECOGNISE = (
@@ -48,10 +51,16 @@ def open_session(env: Env, granted: Granted, *, replacing: str | None = None) ->
             "user_sub": user.sub,
             "auth_time": granted.auth_time,
             "created_at": now,
-            "expires_at": now + LIFETIME,
+            "expires_at": now + lifetime(granted.sign_in.client),
         }
         env.db.execute(_OPEN, row)
     return token
+
+
+def lifetime(client: Client) -> timedelta:
+    """How long a session lives that is opened through this client."""
+    given = client.settings.get("session_configuration", {}).get("sso_session", {}).get("max_validity_minutes")
+    return LIFETIME if given is None else timedelta(minutes=given) or WAY_BACK
 
 
 def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:

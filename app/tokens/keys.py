@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, and_, delete, select
 
 from app.crypto import jose
 from app.env import Env
@@ -66,11 +66,11 @@ def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> datetime:
     begins = now if emergency else now + PUBLISHED_AHEAD
     new = pair(env, pool, active_at=begins)
     with env.transaction():
-        old = select(SigningKey).where(SigningKey.pool_id == pool.id, SigningKey.gone_at.is_(None))
+        old = select(SigningKey).where(_of(pool), SigningKey.gone_at.is_(None))
         for key in env.db.scalars(old.with_for_update()):
             key.gone_at = begins + LONGEST_TOKEN
         gone = () if emergency else (SigningKey.gone_at <= now,)
-        env.db.execute(delete(SigningKey).where(SigningKey.pool_id == pool.id, *gone))
+        env.db.execute(delete(SigningKey).where(_of(pool), *gone))
         env.db.add_all(new)
         env.configuration_changed()
     return begins
@@ -93,7 +93,7 @@ def _new(env: Env, pool: Pool, purpose: str, *, active_at: datetime) -> SigningK
 
 
 def _load(env: Env, pool: Pool) -> PoolKeys:
-    query = select(SigningKey).where(SigningKey.pool_id == pool.id).order_by(SigningKey.active_at, SigningKey.kid)
+    query = select(SigningKey).where(_of(pool)).order_by(SigningKey.active_at, SigningKey.kid)
     with env.aside() as session:
         rows = [row for row in session.scalars(query) if row.gone_at is None or row.gone_at > env.now()]
     line: dict[str, list[tuple[datetime, jose.SigningKey]]] = {purpose: [] for purpose in PURPOSES}
@@ -108,6 +108,11 @@ def _load(env: Env, pool: Pool) -> PoolKeys:
         jwks=orjson.dumps({"keys": [row.public for row in rows]}, option=orjson.OPT_SORT_KEYS),
         until=min((row.gone_at for row in rows if row.gone_at is not None), default=None),
     )
+
+
+def _of(pool: Pool) -> ColumnElement[bool]:
+    """The keys of tokens; a pool has others (tokens.certificates)."""
+    return and_(SigningKey.pool_id == pool.id, SigningKey.purpose.in_(PURPOSES))
 
 
 def _about(kid: str) -> str:

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from app import web
 from app.env import Env, Origin
 from app.models import Client, Pool, User
-from app.pools import app_clients
+from app.pools import client_secrets
 from app.signin import browser, flow
 from app.signin.state import Granted
 from tests import build
@@ -42,7 +42,7 @@ class RelyingParty:
 
     @classmethod
     def of(cls, env: Env, http: FlaskClient, client: Client) -> RelyingParty:
-        secrets = app_clients.secrets_of(env, client)
+        secrets = client_secrets.of(env, client)
         return cls(env, http, client.pool, client, secrets[0] if secrets else None)
 
     @classmethod

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.env import Env
 from app.oauth.client import granted
-from app.pools import app_clients
+from app.pools import app_clients, client_secrets
 from tests import build
 from tests.oauth.relying_party import RelyingParty, basic, error
 
@@ -73,7 +73,7 @@ def test_who_used_the_header_gets_a_challenge_and_who_did_not_gets_none(machine:
 
 def test_a_wrong_secret_and_an_unknown_client_are_answered_alike(env: Env, machine: RelyingParty) -> None:
     elsewhere = build.a_machine(env, build.a_pool(env))
-    secret = app_clients.secrets_of(env, elsewhere)[0]
+    secret = client_secrets.of(env, elsewhere)[0]
     answers = {
         ask(machine, basic(client_id, given)).data
         for client_id, given in [
@@ -99,7 +99,7 @@ def test_an_unknown_client_costs_the_hash_of_a_known_one(
         hashed.append(client_id)
         return "x" * 43
 
-    monkeypatch.setattr(app_clients, "secret_digest", count)
+    monkeypatch.setattr(client_secrets, "digest", count)
     for client_id in (machine.client.id, "nobody"):
         ask(machine, basic(client_id, "a-secret"))
     assert hashed == [machine.client.id, "nobody"]

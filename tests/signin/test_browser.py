@@ -10,6 +10,7 @@ from app import errors
 from app.accounts import lockout
 from app.env import Env, Origin
 from app.models import BrowserSession, User
+from app.pools import app_clients, find
 from app.signin import browser, flow
 from app.tokens import revoke
 from tests.build import PASSWORD, a_client, a_pool, a_user
@@ -38,6 +39,17 @@ def test_it_recognises_who_signed_in_and_when_for_an_hour(env: Env, client: Any,
     found = browser.recognise(env, client.pool, token)
     assert found and (found.user.username, found.auth_time) == ("alice", at)
     clock.forward(minutes=1)
+    assert browser.recognise(env, client.pool, token) is None
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(5, 300), (129600, 129600 * 60), (0, 60)])
+def test_it_lives_as_long_as_the_client_says(env: Env, client: Any, clock: Clock, minutes: int, seconds: int) -> None:
+    """With none at all, the page can still send the browser back to where it was asked to sign in."""
+    app_clients.set_session(env, client, longest=minutes)
+    token = browser.open_session(env, signed_in(env, find.client(env, client.id)))
+    clock.forward(seconds=seconds - 1)
+    assert browser.recognise(env, client.pool, token)
+    clock.forward(seconds=1)
     assert browser.recognise(env, client.pool, token) is None
 
 

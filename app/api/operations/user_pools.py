@@ -1,4 +1,5 @@
-"""User pools: made, described, listed, deleted (reference: 2)."""
+"""User pools: made, described, changed, listed, deleted; their second factors, sessions and certificate
+(reference: 2, 10.1, 6.8)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from app.api.caller import Call
 from app.api.registry import operation
 from app.env import Env
 from app.models import Pool
-from app.pools import find, user_pools
+from app.pools import find, mfa, user_pools
+from app.pools.pool_settings import FIRST_FACTORS, LEVELS
+from app.tokens import certificates
 
 CONSTRAINTS = {
     "String": ("StringAttributeConstraints", (("MinLength", "shortest"), ("MaxLength", "longest"))),
@@ -40,7 +43,9 @@ def list_user_pools(call: Call) -> dict[str, Any]:
             {
                 "Id": pool.id,
                 "Name": pool.name,
-                "LambdaConfig": {},
+                "LambdaConfig": wire.outward(
+                    registry.structure("LambdaConfigType"), pool.settings.get("lambda_config") or {}
+                ),
                 "CreationDate": wire.moment(pool.created_at),
                 "LastModifiedDate": wire.moment(pool.modified_at),
             }
@@ -52,10 +57,71 @@ def list_user_pools(call: Call) -> dict[str, Any]:
     return reply
 
 
+@operation("UpdateUserPool")
+def update_user_pool(call: Call) -> dict[str, Any]:
+    """Change a pool. What is left out goes back to its default."""
+    settings = wire.inward(call.operation.input, call.members)
+    del settings["user_pool_id"]
+    user_pools.update(call.env, call.pool, name=settings.pop("pool_name", None), settings=settings)
+    return {}
+
+
+@operation("AddCustomAttributes")
+def add_custom_attributes(call: Call) -> dict[str, Any]:
+    """Give a pool's users more attributes, which then stay."""
+    given = wire.inward(call.operation.input, call.members)["custom_attributes"]
+    user_pools.add_custom_attributes(call.env, call.pool, given)
+    return {}
+
+
+@operation("SetUserPoolMfaConfig")
+def set_user_pool_mfa_config(call: Call) -> dict[str, Any]:
+    """Say which second factors and passkeys a pool has; those left out it has no longer."""
+    given = wire.inward(call.operation.input, call.members)
+    return _factors(mfa.configure(call.env, call.pool, given))
+
+
+@operation("GetUserPoolMfaConfig")
+def get_user_pool_mfa_config(call: Call) -> dict[str, Any]:
+    """The second factors and passkeys of a pool."""
+    return _factors(call.pool)
+
+
+@operation("SetUserPoolSessionConfiguration")
+def set_user_pool_session_configuration(call: Call) -> dict[str, Any]:
+    """Say whether sessions are tracked, and how many a user may have."""
+    most = call["TokenSession"]["MaxPerUser"]
+    return _sessions(user_pools.set_sessions(call.env, call.pool, tracking=call["UserSessionTracking"], most=most))
+
+
+@operation("GetUserPoolSessionConfiguration")
+def get_user_pool_session_configuration(call: Call) -> dict[str, Any]:
+    """Whether sessions are tracked, and how many a user may have."""
+    return _sessions(call.pool)
+
+
+@operation("GetSigningCertificate")
+def get_signing_certificate(call: Call) -> dict[str, Any]:
+    """The certificate that SAML requests of the pool are signed with."""
+    return {"Certificate": certificates.signing(call.env, call.pool)}
+
+
 @operation("DeleteUserPool")
 def delete_user_pool(call: Call) -> None:
     """Remove a pool and everything in it, for ever."""
     user_pools.delete(call.env, call.pool)
+
+
+def _factors(pool: Pool) -> dict[str, Any]:
+    found: dict[str, Any] = wire.outward(registry.structure("GetUserPoolMfaConfigResponse"), mfa.configuration(pool))
+    return found
+
+
+def _sessions(pool: Pool) -> dict[str, Any]:
+    defaults = {"user_session_tracking": "DISABLED", "token_session": {"max_per_user": 20}}
+    found = pool.settings.get("session_configuration", defaults)
+    shape = registry.structure("GetUserPoolSessionConfigurationResponse")
+    return {"UserPoolId": pool.id, **wire.outward(shape, found)}
 
 
 def described(env: Env, pool: Pool) -> dict[str, Any]:
@@ -63,7 +129,7 @@ def described(env: Env, pool: Pool) -> dict[str, Any]:
     found: dict[str, Any] = wire.outward(registry.structure("UserPoolType"), pool.settings)
     found.setdefault("LambdaConfig", {})
     found.setdefault("UserPoolTags", {})
-    found["Policies"]["SignInPolicy"] = {"AllowedFirstAuthFactors": ["PASSWORD"]}
+    found["Policies"].setdefault("SignInPolicy", {"AllowedFirstAuthFactors": FIRST_FACTORS})
     template = found["VerificationMessageTemplate"]
     for old, new in (
         ("SmsVerificationMessage", "SmsMessage"),
@@ -72,8 +138,8 @@ def described(env: Env, pool: Pool) -> dict[str, Any]:
     ):
         if new in template:
             found[old] = template[new]
-    levels = {f"Level{n}": {"AcrValue": f"urn:cognito:loa:{n}"} for n in range(1, 5)}
-    found["AcrConfiguration"] = {**levels, **found.get("AcrConfiguration", {})}
+    levels = {**LEVELS, **(pool.settings.get("acr_configuration") or {})}
+    found["AcrConfiguration"] = {level: {"AcrValue": called["acr_value"]} for level, called in levels.items()}
     for domain in find.domains(env, pool):
         found["CustomDomain" if domain.custom else "Domain"] = domain.domain
     found.update(

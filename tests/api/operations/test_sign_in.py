@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from app.env import Env
 from app.models import Client, Pool, User
-from app.pools import app_clients
+from app.pools import client_secrets
 from tests import build
 from tests.api.conftest import Api
 from tests.api.test_caller import payload
@@ -54,7 +54,7 @@ def set_column(env: Env, user: User, **values: Any) -> None:
 
 
 def hashed(env: Env, client: Client, name: str) -> str:
-    [secret] = app_clients.secrets_of(env, client)
+    [secret] = client_secrets.of(env, client)
     made = hmac.new(secret.encode(), (name + client.id).encode(), hashlib.sha256)
     return base64.b64encode(made.digest()).decode()
 
@@ -270,7 +270,7 @@ def test_an_answer_for_another_client(api: Api, client: Client, discreet: Client
 def test_the_hash_of_an_answer_may_be_over_any_name_of_the_user(
     api: Api, env: Env, confidential: Client, alice: User, today: Clock
 ) -> None:
-    [secret] = app_clients.secrets_of(env, confidential)
+    [secret] = client_secrets.of(env, confidential)
     for name in ("alice", "alice@example.com", alice.sub):
         device = Device(api, confidential, "alice@example.com", build.PASSWORD, secret)
         responses = device.responses(device.ask())

@@ -6,7 +6,7 @@ import pytest
 
 from app.env import Env
 from app.models import Client, Pool, User
-from app.pools import app_clients
+from app.pools import client_secrets
 from tests import build
 from tests.api.conftest import Api
 from tests.api.test_caller import tokens_of
@@ -51,7 +51,7 @@ def test_what_is_unknown_revoked_or_somebody_elses_is_passed_over(
 def test_a_confidential_client_shows_its_secret(api: Api, env: Env, pool: Pool, client: Client, alice: User) -> None:
     confidential = build.a_client(env, pool, secret=True)
     token = tokens_of(env, confidential, alice).refresh
-    [secret] = app_clients.secrets_of(env, confidential)
+    [secret] = client_secrets.of(env, confidential)
     for wrong in ({}, {"ClientSecret": "x" * 52}):
         said = api.refused("RevokeToken", ClientId=confidential.id, Token=token, **wrong)
         assert said == ("Unauthorized", "Unauthorized.")

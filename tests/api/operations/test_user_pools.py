@@ -1,14 +1,19 @@
-"""CreateUserPool, DescribeUserPool, ListUserPools, DeleteUserPool at the door."""
+"""User pools at the door: made, described, changed, listed, deleted; second factors, sessions, certificate."""
 
+import base64
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from app.api import registry
 from app.env import Env
 from app.models import Pool
 from app.pools import domains
+from app.tokens import keys
 from tests import build
 from tests.api.conftest import Api
+from tests.conftest import Clock
 
 STRINGS = (
     "name given_name family_name middle_name nickname preferred_username profile picture website email gender zoneinfo "
@@ -161,29 +166,309 @@ def test_users_and_domains_are_counted_in(api: Api, env: Env, pool: Pool) -> Non
             "Required custom attributes are not supported currently.",
         ),
         (
-            {"MfaConfiguration": "ON"},
-            "Multi-factor authentication is not available in this version of Cognate; leave it out.",
-        ),
-        (
-            {"LambdaConfig": {"PreSignUp": "arn:aws:lambda:us-east-1:123456789012:function:f"}},
-            "A trigger is not available in this version of Cognate; leave it out.",
-        ),
-        (
-            {"Policies": {"SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP"]}}},
-            "A first factor other than the password is not available in this version of Cognate; leave it out.",
+            {"KeyConfiguration": {"KeyType": "CUSTOMER_MANAGED_KEY"}},
+            "A customer-managed key is not available in this version of Cognate; leave KeyConfiguration out.",
         ),
         (
             {"Policies": {"SignInPolicy": {"AllowedFirstAuthFactors": ["EMAIL_OTP"]}}},
-            "A first factor other than the password is not available in this version of Cognate; leave it out.",
+            "AllowedFirstAuthFactors must contain PASSWORD.",
         ),
         (
-            {"DcrConfiguration": {"OpenDcrEnabled": True}},
-            "Dynamic client registration is not available in this version of Cognate; leave it out.",
+            {"Schema": [{"Name": "n", "AttributeDataType": "Number", "NumberAttributeConstraints": {"MinValue": "x"}}]},
+            "Invalid NumberAttributeConstraints for schema attribute n",
         ),
     ],
 )
 def test_what_contradicts_itself_or_cannot_be_kept_is_refused(api: Api, given: Any, sentence: str) -> None:
     assert api.refused("CreateUserPool", PoolName="p", **given) == ("InvalidParameter", sentence)
+
+
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
+ROLE = "arn:aws:iam::123456789012:role/sms"
+EVERY_TRIGGER = {
+    **{
+        trigger: FUNCTION
+        for trigger in (
+            "PreSignUp CustomMessage PostConfirmation PreAuthentication PostAuthentication DefineAuthChallenge "
+            "CreateAuthChallenge VerifyAuthChallengeResponse PreTokenGeneration UserMigration"
+        ).split()
+    },
+    "PreTokenGenerationConfig": {"LambdaVersion": "V2_0", "LambdaArn": FUNCTION},
+    "CustomSMSSender": {"LambdaVersion": "V1_0", "LambdaArn": FUNCTION},
+    "CustomEmailSender": {"LambdaVersion": "V1_0", "LambdaArn": FUNCTION},
+    "InboundFederation": {"LambdaVersion": "V1_0", "LambdaArn": FUNCTION},
+    "KMSKeyID": KEY,
+}
+FIRST: dict[str, Any] = {
+    "Policies": {
+        "PasswordPolicy": {
+            "MinimumLength": 12,
+            "RequireUppercase": True,
+            "RequireLowercase": False,
+            "RequireNumbers": True,
+            "RequireSymbols": False,
+            "PasswordHistorySize": 5,
+            "TemporaryPasswordValidityDays": 3,
+        },
+        "SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN"]},
+    },
+    "DeletionProtection": "ACTIVE",
+    "LambdaConfig": EVERY_TRIGGER,
+    "AutoVerifiedAttributes": ["email", "phone_number"],
+    "SmsVerificationMessage": "{####} verifies",
+    "EmailVerificationMessage": "Here: {####}",
+    "EmailVerificationSubject": "Here",
+    "VerificationMessageTemplate": {
+        "SmsMessage": "{####} verifies",
+        "EmailMessage": "Here: {####}",
+        "EmailSubject": "Here",
+        "EmailMessageByLink": "{##Here##}",
+        "EmailSubjectByLink": "There",
+        "DefaultEmailOption": "CONFIRM_WITH_CODE",
+    },
+    "SmsAuthenticationMessage": "{####} signs in",
+    "MfaConfiguration": "OPTIONAL",
+    "UserAttributeUpdateSettings": {"AttributesRequireVerificationBeforeUpdate": ["email"]},
+    "DeviceConfiguration": {"ChallengeRequiredOnNewDevice": True, "DeviceOnlyRememberedOnUserPrompt": False},
+    "EmailConfiguration": {
+        "SourceArn": "arn:aws:ses:us-east-1:123456789012:identity/a@example.com",
+        "ReplyToEmailAddress": "r@example.com",
+        "EmailSendingAccount": "DEVELOPER",
+        "From": "a@example.com",
+        "ConfigurationSet": "c",
+    },
+    "SmsConfiguration": {"SnsCallerArn": ROLE, "ExternalId": "x", "SnsRegion": "us-east-1"},
+    "UserPoolTags": {"a": "b"},
+    "AdminCreateUserConfig": {
+        "AllowAdminCreateUserOnly": True,
+        "UnusedAccountValidityDays": 3,
+        "InviteMessageTemplate": {
+            "SMSMessage": "{username} {####}",
+            "EmailMessage": "{username}: {####}",
+            "EmailSubject": "Come",
+        },
+    },
+    "UserPoolAddOns": {
+        "AdvancedSecurityMode": "AUDIT",
+        "AdvancedSecurityAdditionalFlows": {"CustomAuthMode": "AUDIT"},
+    },
+    "DcrConfiguration": {
+        "EnableStatus": "Enabled",
+        "OpenDcrEnabled": True,
+        "AuthenticatedGrantTypes": ["code"],
+        "OpenDcrGrantTypes": [],
+        "AllowedScopes": ["a/b"],
+    },
+    "AccountRecoverySetting": {
+        "RecoveryMechanisms": [
+            {"Priority": 2, "Name": "verified_email"},
+            {"Priority": 1, "Name": "verified_phone_number"},
+        ]
+    },
+    "UserPoolTier": "PLUS",
+    "KeyConfiguration": {"KeyType": "AWS_OWNED_KEY"},
+    "IssuerConfiguration": {"Type": "UPDATED"},
+    "AcrConfiguration": {f"Level{n}": {"AcrValue": f"level-{n}"} for n in (1, 2, 3, 4)},
+}
+SECOND: dict[str, Any] = {
+    "Policies": {
+        "PasswordPolicy": {
+            "MinimumLength": 6,
+            "RequireUppercase": False,
+            "RequireLowercase": True,
+            "RequireNumbers": False,
+            "RequireSymbols": True,
+            "PasswordHistorySize": 1,
+            "TemporaryPasswordValidityDays": 30,
+        },
+        "SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD"]},
+    },
+    "DeletionProtection": "INACTIVE",
+    "LambdaConfig": {"PreSignUp": FUNCTION},
+    "AutoVerifiedAttributes": ["phone_number"],
+    "SmsVerificationMessage": "{####} again",
+    "EmailVerificationMessage": "Again: {####}",
+    "EmailVerificationSubject": "Again",
+    "VerificationMessageTemplate": {
+        "SmsMessage": "{####} again",
+        "EmailMessage": "Again: {####}",
+        "EmailSubject": "Again",
+        "EmailMessageByLink": "{##Again##}",
+        "EmailSubjectByLink": "And again",
+        "DefaultEmailOption": "CONFIRM_WITH_CODE",
+    },
+    "SmsAuthenticationMessage": "{####} once more",
+    "MfaConfiguration": "ON",
+    "UserAttributeUpdateSettings": {"AttributesRequireVerificationBeforeUpdate": ["phone_number"]},
+    "DeviceConfiguration": {"ChallengeRequiredOnNewDevice": False, "DeviceOnlyRememberedOnUserPrompt": True},
+    "EmailConfiguration": {"EmailSendingAccount": "COGNITO_DEFAULT", "ReplyToEmailAddress": "q@example.com"},
+    "SmsConfiguration": {
+        "EumsSms": {
+            "CallerArn": ROLE,
+            "ExternalId": "x",
+            "OriginationIdentity": "o",
+            "ConfigurationSetName": "c",
+            "InEntityId": "e",
+            "InTemplateId": "t",
+            "Region": "us-east-1",
+        }
+    },
+    "UserPoolTags": {"c": "d"},
+    "AdminCreateUserConfig": {
+        "AllowAdminCreateUserOnly": False,
+        "UnusedAccountValidityDays": 30,
+        "InviteMessageTemplate": {
+            "SMSMessage": "{####} {username}",
+            "EmailMessage": "{####}: {username}",
+            "EmailSubject": "Come again",
+        },
+    },
+    "UserPoolAddOns": {"AdvancedSecurityMode": "OFF"},
+    "DcrConfiguration": {
+        "EnableStatus": "Disabled",
+        "OpenDcrEnabled": False,
+        "AuthenticatedGrantTypes": ["code", "client_credentials"],
+        "OpenDcrGrantTypes": ["code"],
+        "AllowedScopes": [],
+    },
+    "AccountRecoverySetting": {"RecoveryMechanisms": [{"Priority": 1, "Name": "admin_only"}]},
+    "UserPoolTier": "LITE",
+    "KeyConfiguration": {},
+    "IssuerConfiguration": {"Type": "ORIGINAL"},
+    "AcrConfiguration": {f"Level{n}": {"AcrValue": f"other-{n}"} for n in (1, 2, 3, 4)},
+}
+IDENTITY = ("Id", "Arn", "CreationDate")
+
+
+def test_every_member_is_described_back_changed_and_put_back(api: Api, clock: Clock) -> None:
+    """The three lives of a pool: made with everything, changed in everything, updated with nothing."""
+    of_an_update = registry.OPERATIONS["UpdateUserPool"].input.members.keys()
+    assert FIRST.keys() == SECOND.keys() == of_an_update - {"UserPoolId", "PoolName"}
+    plain = api("CreateUserPool", PoolName="Plain")["UserPool"]
+
+    made = api("CreateUserPool", PoolName="People", **FIRST)["UserPool"]
+    assert {member: made[member] for member in FIRST} == FIRST
+    assert made == api("DescribeUserPool", UserPoolId=made["Id"])["UserPool"]
+
+    clock.forward(minutes=1)
+    assert api("UpdateUserPool", UserPoolId=made["Id"], PoolName="Others", **SECOND) == {}
+    changed = api("DescribeUserPool", UserPoolId=made["Id"])["UserPool"]
+    assert {member: changed[member] for member in SECOND} == SECOND
+    assert changed["Name"] == "Others"
+    assert changed["LastModifiedDate"] == made["LastModifiedDate"] + 60
+    assert {member: changed[member] for member in IDENTITY} == {member: made[member] for member in IDENTITY}
+
+    assert api("UpdateUserPool", UserPoolId=made["Id"]) == {}
+    reset = api("DescribeUserPool", UserPoolId=made["Id"])["UserPool"]
+    own = {*IDENTITY, "Name", "LastModifiedDate"}
+    assert reset.pop("DcrConfiguration") == SECOND["DcrConfiguration"]
+    assert {name: value for name, value in reset.items() if name not in own} == {
+        name: value for name, value in plain.items() if name not in own
+    }
+    assert reset["Name"] == "Others"
+
+
+def test_what_was_described_can_be_sent_back(api: Api) -> None:
+    made = api("CreateUserPool", PoolName="People", **FIRST)["UserPool"]
+    taken = registry.OPERATIONS["UpdateUserPool"].input.members.keys()
+    again = {member: value for member, value in made.items() if member in taken}
+    api("UpdateUserPool", UserPoolId=made["Id"], PoolName=made["Name"], **again)
+    assert api("DescribeUserPool", UserPoolId=made["Id"])["UserPool"] == made
+    schema = [one for one in made["SchemaAttributes"] if len(one["Name"]) <= 20]  # all but phone_number_verified
+    twin = api("CreateUserPool", PoolName="Twin", Schema=schema, **FIRST)["UserPool"]
+    assert twin["SchemaAttributes"] == made["SchemaAttributes"]
+
+
+def test_an_update_of_nobody_and_one_that_contradicts_itself_are_refused(api: Api, pool: Pool) -> None:
+    unknown = "us-east-1_000000000"
+    assert api.refused("UpdateUserPool", UserPoolId=unknown) == (
+        "ResourceNotFound",
+        f"User pool {unknown} does not exist.",
+    )
+    assert api.refused("UpdateUserPool", UserPoolId=pool.id, UserPoolTags={"aws:x": ""}) == (
+        "UserPoolTagging",
+        "The tag aws:x cannot be set: aws: is reserved.",
+    )
+
+
+def test_custom_attributes_are_added(api: Api, pool: Pool) -> None:
+    given = [
+        {"Name": "tier", "AttributeDataType": "String", "StringAttributeConstraints": {"MinLength": "1"}},
+        {"Name": "rank", "AttributeDataType": "Number", "DeveloperOnlyAttribute": True},
+    ]
+    assert api("AddCustomAttributes", UserPoolId=pool.id, CustomAttributes=given) == {}
+    found = api("DescribeUserPool", UserPoolId=pool.id)["UserPool"]["SchemaAttributes"]
+    schema = {one["Name"]: one for one in found}
+    assert schema["custom:tier"] == {
+        "Name": "custom:tier",
+        "AttributeDataType": "String",
+        "DeveloperOnlyAttribute": False,
+        "Mutable": True,
+        "Required": False,
+        "StringAttributeConstraints": {"MinLength": "1"},
+    }
+    assert schema["dev:custom:rank"]["DeveloperOnlyAttribute"] is True
+    said = api.refused("AddCustomAttributes", UserPoolId=pool.id, CustomAttributes=given)
+    assert said == ("InvalidParameter", "custom:tier: Existing attribute already has name custom:tier.")
+    twice = api.refused(
+        "AddCustomAttributes",
+        UserPoolId=pool.id,
+        CustomAttributes=[{"Name": f"a{n}", "AttributeDataType": "String"} for n in range(26)],
+    )
+    assert "Member must have length less than or equal to 25" in twice[1]
+
+
+def test_second_factors_are_told_as_they_were_set(api: Api, pool: Pool) -> None:
+    assert api("GetUserPoolMfaConfig", UserPoolId=pool.id) == {"MfaConfiguration": "OFF"}
+    given = {
+        "SmsMfaConfiguration": {
+            "SmsAuthenticationMessage": "{####}!",
+            "SmsConfiguration": {"SnsCallerArn": ROLE, "ExternalId": "x"},
+        },
+        "SoftwareTokenMfaConfiguration": {"Enabled": True},
+        "EmailMfaConfiguration": {"Message": "{####}?", "Subject": "Code"},
+        "MfaConfiguration": "OPTIONAL",
+        "WebAuthnConfiguration": {
+            "RelyingPartyId": "example.com",
+            "UserVerification": "required",
+            "FactorConfiguration": "SINGLE_FACTOR",
+        },
+    }
+    assert api("SetUserPoolMfaConfig", UserPoolId=pool.id, **given) == given
+    assert api("GetUserPoolMfaConfig", UserPoolId=pool.id) == given
+    found = api("DescribeUserPool", UserPoolId=pool.id)["UserPool"]
+    assert (found["MfaConfiguration"], found["SmsAuthenticationMessage"]) == ("OPTIONAL", "{####}!")
+    said = api.refused("SetUserPoolMfaConfig", UserPoolId=pool.id, MfaConfiguration="ON")
+    assert said == (
+        "InvalidParameter",
+        "At least one of [SmsMfaConfiguration] or [SoftwareTokenMfaConfiguration] must be provided.",
+    )
+    assert api("SetUserPoolMfaConfig", UserPoolId=pool.id) == {"MfaConfiguration": "OFF"}
+
+
+def test_sessions_are_configured(api: Api, pool: Pool) -> None:
+    default = {"UserPoolId": pool.id, "UserSessionTracking": "DISABLED", "TokenSession": {"MaxPerUser": 20}}
+    assert api("GetUserPoolSessionConfiguration", UserPoolId=pool.id) == default
+    given = {"UserPoolId": pool.id, "UserSessionTracking": "ENABLED", "TokenSession": {"MaxPerUser": 100}}
+    assert api("SetUserPoolSessionConfiguration", **given) == given
+    api("UpdateUserPool", UserPoolId=pool.id)
+    assert api("GetUserPoolSessionConfiguration", UserPoolId=pool.id) == given
+
+
+def test_the_signing_certificate_is_one_and_the_same(api: Api, env: Env, pool: Pool, clock: Clock) -> None:
+    told = api("GetSigningCertificate", UserPoolId=pool.id)["Certificate"]
+    found = x509.load_der_x509_certificate(base64.b64decode(told, validate=True))
+    assert found.subject.rfc4514_string() == f"CN={pool.id}"
+    clock.forward(days=40)
+    keys.rotate(env, pool, emergency=True)
+    assert api("GetSigningCertificate", UserPoolId=pool.id)["Certificate"] == told
+
+
+def test_pools_are_listed_with_their_triggers(api: Api) -> None:
+    api("CreateUserPool", PoolName="People", LambdaConfig=EVERY_TRIGGER)
+    (one,) = api("ListUserPools", MaxResults=1)["UserPools"]
+    assert one["LambdaConfig"] == EVERY_TRIGGER
 
 
 def test_pools_are_listed_a_page_at_a_time(api: Api, env: Env) -> None:

@@ -8,8 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.env import Env
-from app.models import ResourceServer
-from app.pools import app_clients
+from app.pools import app_clients, resource_servers
 from tests.conftest import START
 from tests.oauth.relying_party import RelyingParty, error
 
@@ -70,15 +69,20 @@ def test_a_machine_cannot_have_scopes_of_people(env: Env, machine: RelyingParty)
     assert error(ask(party, "openid")) == "invalid_scope"
 
 
-def test_a_scope_that_was_deleted_is_passed_over(env: Env, machine: RelyingParty) -> None:
-    """Reference 11.2."""
-    with env.transaction():
-        server = env.db.query(ResourceServer).one()
-        server.scopes = server.scopes[:1]
-        env.configuration_changed()
+def test_a_scope_that_was_deleted_is_passed_over_and_back_when_it_is_made_again(
+    env: Env, machine: RelyingParty
+) -> None:
+    """Reference 11.2. The client keeps it all the while."""
+    api = {"identifier": "https://api.example.com", "name": "API"}
+    resource_servers.update(env, machine.pool, **api, scopes=[("read", "Read")])
     assert ask(machine).json["scope"] == READ
     assert ask(machine, f"{READ} {WRITE}").json["scope"] == READ
     assert error(ask(machine, WRITE)) == "invalid_scope"
+    resource_servers.delete(env, machine.pool, identifier=api["identifier"])
+    assert error(ask(machine)) == error(ask(machine, READ)) == "invalid_scope"
+    resource_servers.create(env, machine.pool, **api, scopes=[("write", "Write"), ("new", "New")])
+    assert ask(machine).json["scope"] == WRITE
+    assert error(ask(machine, "https://api.example.com/new")) == "invalid_scope"
 
 
 def test_the_token_is_none_of_a_person(machine: RelyingParty) -> None:

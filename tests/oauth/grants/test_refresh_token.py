@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from app.env import Env
 from app.models import User
+from app.pools import app_clients, find
 from tests import build
 from tests.conftest import Clock
 from tests.oauth.relying_party import RelyingParty, error
@@ -81,3 +82,15 @@ def test_a_token_in_another_pool_is_refused(env: Env, relying_party: RelyingPart
     assert error(elsewhere.refresh(token)) == "invalid_grant"
     client = {"grant_type": "refresh_token", "refresh_token": token, "client_id": relying_party.client.id}
     assert error(relying_party.http.post(f"/{elsewhere.pool.id}/oauth2/token", data=client)) == "invalid_client"
+
+
+def test_a_client_whose_tokens_rotate_gets_none_that_stay(env: Env, relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    token = relying_party.tokens()["refresh_token"]
+    client = find.client(env, relying_party.client.id)
+    settings = {name: value for name, value in client.settings.items() if name != "explicit_auth_flows"}
+    rotating = {"refresh_token_rotation": {"feature": "ENABLED"}}
+    app_clients.update(env, client, name=None, settings={**settings, **rotating})
+    assert error(relying_party.refresh(token)) == "invalid_grant"
+    app_clients.update(env, client, name=None, settings=settings)
+    assert relying_party.refresh(token).status_code == 200
