@@ -18,9 +18,13 @@ from app.api.registry import Operation
 from app.crypto.seal import same
 from app.env import Env, Origin
 from app.models import Client, Pool, User
-from app.pools import access_keys, app_clients, find
+from app.models.branding import ALL
+from app.pools import access_keys, client_secrets, find
 from app.tokens import verify
 from app.tokens.claims import API_SCOPE
+
+OF_ALL = frozenset({"GetUICustomization", "SetUICustomization"})
+"""Operations in which a ClientId may be `ALL`, which is no client."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def identified(env: Env, operation: Operation, members: dict[str, Any], origin: 
         pool = find.pool(env, members["UserPoolId"])
     if operation.who == "client":
         client = _client(env, operation, members)
-    elif "ClientId" in members:
+    elif "ClientId" in members and not (operation.name in OF_ALL and members["ClientId"] == ALL):
         client = find.client(env, members["ClientId"], pool)
     if operation.who == "token" and "AccessToken" in members:
         user, client = _holder(env, operation, members["AccessToken"])
@@ -128,7 +132,7 @@ def check_secret_hash(env: Env, client: Client, given: str | None, names: Iterab
         if client.confidential:
             raise errors.NotAuthorized(f"Client {client.id} is configured with secret but SECRET_HASH was not received")
         return
-    for secret in app_clients.secrets_of(env, client):
+    for secret in client_secrets.of(env, client):
         for name in names:
             made = hmac.digest(secret.encode("utf-8"), (name + client.id).encode("utf-8"), hashlib.sha256)
             if same(base64.b64encode(made).decode("ascii"), given):
@@ -139,7 +143,7 @@ def check_secret_hash(env: Env, client: Client, given: str | None, names: Iterab
 def _check_secret(env: Env, client: Client, given: str | None, operation: Operation) -> None:
     if given is None and not client.confidential:
         return
-    digest = app_clients.secret_digest(env, client.id, given or "")
+    digest = client_secrets.digest(env, client.id, given or "")
     if given is None or not any([same(secret.digest, digest) for secret in client.secrets]):
         refusals = operation.refusals
         raise errors.Unauthorized if errors.Unauthorized.code in refusals else errors.NotAuthorized

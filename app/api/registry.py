@@ -123,6 +123,8 @@ def _compiled(name: str, *, secret: bool) -> shapes.Shape:
     secret = secret or bool(given.get("sensitive"))
     shortest, longest = given.get("min"), given.get("max")
     match given["type"]:
+        case "structure" if given.get("document"):
+            return shapes.Document()
         case "structure":
             required = given.get("required", ())
             return shapes.Structure(

@@ -18,6 +18,10 @@ from typing import Any
 from app import errors
 from app.api.errors import Serialization
 
+DEEPEST = 20
+"""Levels of a free document: enough for any, and nothing that later recurses into it gets lost."""
+NO_NUL = "Member must not contain the character U+0000"
+"""PostgreSQL can store every character but this one."""
 RANGES = {"integer": (-(2**31), 2**31 - 1, "Integer"), "long": (-(2**63), 2**63 - 1, "Long")}
 
 
@@ -116,8 +120,7 @@ class String(Scalar):
         if self.enum and value not in self.enum:
             found.append(_enum(self.enum))
         if "\0" in value:
-            # PostgreSQL can store every character but this one.
-            found.append("Member must not contain the character U+0000")
+            found.append(NO_NUL)
         return found
 
 
@@ -172,6 +175,29 @@ class Blob:
         if self.longest is not None and len(found) > self.longest:
             wrong.append(_violation("", path, _at_most(self.longest)))
         return found
+
+
+@dataclass(frozen=True)
+class Document:
+    """Any JSON, as it is, with its nulls; the operation says what it may be."""
+
+    def read(self, value: Any, path: str, wrong: list[str]) -> Any:
+        level, depth = [value], 0
+        while level:
+            depth += 1
+            if depth > DEEPEST:
+                wrong.append(_violation("", path, f"Member must not be nested deeper than {DEEPEST} levels"))
+                break
+            texts = [one for one in level if isinstance(one, str)]
+            texts += [key for one in level if isinstance(one, dict) for key in one]
+            if any("\0" in text for text in texts):
+                wrong.append(_violation("", path, NO_NUL))
+                break
+            inner: list[Any] = []
+            for one in level:
+                inner += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            level = inner
+        return value
 
 
 @dataclass(frozen=True)
@@ -250,7 +276,7 @@ class Structure:
         return found
 
 
-Shape = Scalar | Blob | Sequence | Map | Structure
+Shape = Scalar | Blob | Document | Sequence | Map | Structure
 
 
 def _at_least(size: int) -> str:

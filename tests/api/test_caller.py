@@ -13,7 +13,7 @@ from sqlalchemy import delete
 from app.api import caller, registry
 from app.env import Env
 from app.models import Client, LoginSession, Pool, User
-from app.pools import app_clients
+from app.pools import client_secrets
 from app.tokens import issue, revoke
 from app.tokens.claims import API_SCOPE
 from tests import build
@@ -28,7 +28,7 @@ def confidential(env: Env, pool: Pool) -> Client:
 
 @pytest.fixture
 def secret(env: Env, confidential: Client) -> str:
-    return app_clients.secrets_of(env, confidential)[0]
+    return client_secrets.of(env, confidential)[0]
 
 
 def hashed(secret: str, name: str, client: Client) -> str:
@@ -37,7 +37,7 @@ def hashed(secret: str, name: str, client: Client) -> str:
 
 
 def test_a_secret_hash_is_made_as_the_reference_makes_it(env: Env, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_clients, "secrets_of", lambda env, client: ["mysecret"])
+    monkeypatch.setattr(client_secrets, "of", lambda env, client: ["mysecret"])
     client = Client(id="1example23456789", secrets=[])
     caller.check_secret_hash(env, client, "vaj8HTBe5GbOXXYp/c3Y8ONQDrEIMNo6p+wW9dQfQmQ=", ["alice"])
 

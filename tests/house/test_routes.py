@@ -25,6 +25,7 @@ ROUTES = {
     "/.well-known/jwks.json": {"oauth.jwks": ANYBODY},
     "/.well-known/openid-configuration": {"oauth.discovery": ANYBODY},
     "/authorize": {"oauth.authorize_short": BROWSER},
+    "/branding/<client_id>/<name>": {"hosted.logo": ANYBODY},
     "/confirm": {"hosted.confirm": PAGE},
     "/confirmForgotPassword": {"hosted.reset_password": PAGE},
     "/confirmUser": {"hosted.confirm": PAGE},
