@@ -54,6 +54,8 @@ def upgrade() -> None:
         sa.Column("after", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("cursor", sa.String(length=36), nullable=True),
+        sa.Column("runner", sa.String(length=36), nullable=True),
+        sa.Column("touched_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("fk_pool_change_pool_id"), ondelete="CASCADE"),
@@ -255,13 +257,8 @@ def upgrade() -> None:
             postgresql_where=sa.text("preferred_username_key IS NOT NULL"),
         )
         batch_op.create_index("ix_user_status", ["pool_id", "status", "created_at", "sub"], unique=False)
-        batch_op.create_index(
-            "ix_user_username",
-            ["pool_id", "username", "sub"],
-            unique=False,
-            sqlite_where=sa.text("username IS NOT NULL"),
-            postgresql_where=sa.text("username IS NOT NULL"),
-        )
+        batch_op.create_index("ix_user_sub", ["pool_id", "sub"], unique=False)
+        batch_op.create_index("ix_user_username", ["pool_id", "username", "sub"], unique=False)
 
 
 def fill_keys() -> None:
@@ -315,11 +312,8 @@ def downgrade() -> None:
         batch_op.alter_column("username_key", existing_type=sa.String(length=512), nullable=False)
         batch_op.alter_column("username", existing_type=bytewise(128), type_=plain(128))
         batch_op.alter_column("phone_number", existing_type=bytewise(64), type_=plain(64))
-        batch_op.drop_index(
-            "ix_user_username",
-            sqlite_where=sa.text("username IS NOT NULL"),
-            postgresql_where=sa.text("username IS NOT NULL"),
-        )
+        batch_op.drop_index("ix_user_username")
+        batch_op.drop_index("ix_user_sub")
         batch_op.drop_index("ix_user_status")
         batch_op.drop_index(
             "ix_user_preferred_username_key",

@@ -6,52 +6,31 @@ A new botocore that brings new operations, or takes some away, shows here.
 from app.api import operations, registry
 
 NOT_BUILT_YET = {
-    "user_pools": """
-        UpdateUserPool AddCustomAttributes GetUserPoolMfaConfig SetUserPoolMfaConfig GetUserPoolSessionConfiguration
-        SetUserPoolSessionConfiguration GetSigningCertificate CreateUserPoolReplica UpdateUserPoolReplica
-        DeleteUserPoolReplica ListUserPoolReplicas
-    """,
-    "app_clients": """
-        UpdateUserPoolClient DeleteUserPoolClient ListUserPoolClients AddUserPoolClientSecret
-        DeleteUserPoolClientSecret ListUserPoolClientSecrets GetUserPoolClientSessionConfiguration
-        SetUserPoolClientSessionConfiguration
-    """,
-    "domains": "DescribeUserPoolDomain UpdateUserPoolDomain DeleteUserPoolDomain",
-    "resource_servers": "DescribeResourceServer UpdateResourceServer DeleteResourceServer ListResourceServers",
+    "user_pools": "CreateUserPoolReplica UpdateUserPoolReplica DeleteUserPoolReplica ListUserPoolReplicas",
+    "app_clients": "",
+    "domains": "",
+    "resource_servers": "",
     "identity_providers": """
         CreateIdentityProvider DescribeIdentityProvider UpdateIdentityProvider DeleteIdentityProvider
         ListIdentityProviders GetIdentityProviderByIdentifier AdminLinkProviderForUser AdminDisableProviderForUser
     """,
-    "branding": """
-        CreateManagedLoginBranding DescribeManagedLoginBranding DescribeManagedLoginBrandingByClient
-        UpdateManagedLoginBranding DeleteManagedLoginBranding GetUICustomization SetUICustomization
-    """,
-    "terms": "CreateTerms DescribeTerms DescribeTermsByClient UpdateTerms DeleteTerms ListTerms",
-    "tags_limits_logs": """
-        TagResource UntagResource ListTagsForResource GetProvisionedLimit UpdateProvisionedLimit
-        GetLogDeliveryConfiguration SetLogDeliveryConfiguration
-    """,
+    "branding": "",
+    "terms": "",
+    "tags_limits_logs": "",
     "risk": """
         DescribeRiskConfiguration SetRiskConfiguration AdminListUserAuthEvents AdminUpdateAuthEventFeedback
         UpdateAuthEventFeedback
     """,
-    "groups": """
-        CreateGroup GetGroup UpdateGroup DeleteGroup ListGroups AdminAddUserToGroup AdminRemoveUserFromGroup
-        AdminListGroupsForUser ListUsersInGroup
-    """,
+    "groups": "",
     "imports": """
         CreateUserImportJob DescribeUserImportJob ListUserImportJobs StartUserImportJob StopUserImportJob GetCSVHeader
     """,
-    "sign_up": "AdminConfirmSignUp",
+    "sign_up": "",
     "sign_in": "AdminInitiateAuth AdminRespondToAuthChallenge",
     "tokens": "GetTokensFromRefreshToken AdminUserGlobalSignOut GetClientToken GetDerivedToken",
-    "passwords": "ChangePassword AdminResetUserPassword",
-    "profile": """
-        UpdateUserAttributes DeleteUserAttributes DeleteUser GetUserAttributeVerificationCode VerifyUserAttribute
-    """,
-    "users": """
-        AdminUpdateUserAttributes AdminDeleteUserAttributes AdminDeleteUser AdminEnableUser AdminDisableUser
-    """,
+    "passwords": "",
+    "profile": "",
+    "users": "",
     "mfa": """
         AssociateSoftwareToken VerifySoftwareToken AdminDeleteSoftwareToken SetUserMFAPreference
         AdminSetUserMFAPreference SetUserSettings AdminSetUserSettings GetUserAuthFactors AdminGetUserAuthFactors

@@ -153,7 +153,7 @@ def test_the_image_starts_the_command_of_the_project() -> None:
     found = dict(dockerfile())
     assert json.loads(found["ENTRYPOINT"])[0] in PROJECT["project"]["scripts"]
     (command,) = json.loads(found["CMD"])
-    assert re.search(rf'command\("{command}"|def {command}\(', (ROOT / "app" / "cli.py").read_text())
+    assert re.search(rf'command\("{command}"|def {command}\(', (ROOT / "app" / "cli" / "__init__.py").read_text())
 
 
 def test_the_image_does_not_run_as_root() -> None:

@@ -4,12 +4,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-from flask import Flask
+from click.testing import CliRunner
 
 from app import __version__, cli, errors, server
 from app.config import PREFIX, Settings, SettingsError
@@ -17,43 +16,10 @@ from app.env import STALE_AFTER, Env
 from app.pools import access_keys
 from app.tokens import keys
 from tests.build import a_pool
+from tests.cli.conftest import KEY_TEXT, Run
 from tests.conftest import KEY, Clock
 
-ROOT = Path(__file__).parents[1]
-KEY_TEXT = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def configured(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of an operator whose database is this test's."""
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
-    for name, value in {
-        "DATABASE_URL": settings.database_url,
-        "DATA_DIR": str(tmp_path),
-        "KEY": KEY_TEXT,
-        "ACCESS_LOG": "off",
-    }.items():
-        monkeypatch.setenv(PREFIX + name, value)
-
-
-@pytest.fixture
-def run(
-    configured: None, another_app: Callable[..., Flask], clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Run]:
-    """Runs a command in this process, in a world whose clock is this test's, and without touching its logging."""
-
-    def create(settings: Settings) -> Flask:
-        return another_app(settings, now=clock, ticks=clock.ticks)
-
-    monkeypatch.setattr(cli, "create_app", create)
-    monkeypatch.setattr(cli, "_settings", lambda: cli.config.read(os.environ))
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(cli.cognate, arguments)
-
-    yield run
+ROOT = Path(__file__).parents[2]
 
 
 def cognate(*arguments: str, environ: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":

@@ -1,7 +1,7 @@
-"""The command line: serve, migrate, demo, access keys, rotation of signing keys.
+"""The command line: serve, migrate, demo, access keys, rotation of signing keys, and pools (app.cli.pool).
 
 Commands print what they did on standard output, errors as one line on standard error with exit status 2 for a
-setting and 1 for anything else.
+setting, 3 for users who would have one name, and 1 for anything else.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ from flask import Flask
 
 from app import __version__, config, create_app, demo, installation, server
 from app.accounts import sweep
+from app.cli import pool
 from app.config import Settings, SettingsError
 from app.env import Env
 from app.errors import Refusal
 from app.pools import access_keys, find
+from app.pools.names import Collided
 from app.tokens import keys
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="cognate %(version)s")
-def cognate() -> None:
+@click.pass_context
+def cognate(context: click.Context) -> None:
     """A self-hosted OAuth 2 / OpenID Connect server. Settings are COGNATE_* variables: see docs/settings.md."""
+    context.obj = _environment
 
 
 def main() -> None:
@@ -39,7 +43,7 @@ def main() -> None:
         sys.exit(2)
     except Refusal as refused:
         click.echo(f"cognate: {refused.message}", err=True)
-        sys.exit(1)
+        sys.exit(3 if isinstance(refused, Collided) else 1)
 
 
 def for_migrations() -> Flask:
@@ -160,3 +164,6 @@ def rotate_keys(pool_id: str, emergency: bool) -> None:
         begins = keys.rotate(env, find.pool(env, pool_id), emergency=emergency)
     when = "now; the old ones are forgotten" if emergency else f"from {begins:%Y-%m-%d %H:%M:%S} UTC"
     click.echo(f"New signing keys of {pool_id} are published, and sign {when}.")
+
+
+cognate.add_command(pool.pool)

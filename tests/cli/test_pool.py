@@ -1,0 +1,425 @@
+"""`cognate pool`: a pool as a file, and changes that the API does not make."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+
+from app import errors
+from app.accounts import find
+from app.cli import blueprint, documents
+from app.env import STALE_AFTER, Env
+from app.models import Pool
+from app.pools import changes, client_secrets, domains, plans, resource_servers
+from app.pools import find as pools
+from app.pools.names import Collided
+from tests.build import a_client, a_machine, a_pool, a_user
+from tests.cli.conftest import Run
+from tests.conftest import Clock
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "pool.yaml"
+
+
+def rewrite(file: Path, value: Any) -> str:
+    file.write_text(documents.written(value))
+    return str(file)
+
+
+def shown(run: Run, pool_id: str) -> dict[str, Any]:
+    done = run("pool", "show", pool_id)
+    assert done.exit_code == 0, done.exception
+    found: dict[str, Any] = yaml.safe_load(done.output)
+    return found
+
+
+def again(env: Env, clock: Clock, pool: Pool) -> Pool:
+    clock.forward(seconds=STALE_AFTER)
+    return pools.pool(env, pool.id)
+
+
+def refused(done: Result, kind: type[errors.Refusal] = errors.InvalidParameter) -> str:
+    assert done.exit_code != 0 and isinstance(done.exception, kind), done.exception
+    return done.exception.message
+
+
+# -- a pool as a file ------------------------------------------------------------------------------------------
+
+
+def full(env: Env) -> Pool:
+    schema = [
+        {"name": "tier", "attribute_data_type": "Number", "number_attribute_constraints": {"min_value": "0"}},
+        {"name": "given_name", "attribute_data_type": "String", "required": True},
+    ]
+    pool = a_pool(env, schema=schema, user_pool_tags={"no": "1e3"})
+    a_client(env, pool, read_attributes=["email", "custom:tier"])
+    a_machine(env, pool)
+    domains.create(env, pool, domain="people", custom=False, settings={})
+    return pool
+
+
+def test_a_pool_is_shown_and_applying_that_changes_nothing(run: Run, env: Env, file: Path) -> None:
+    pool = full(env)
+    document = shown(run, pool.id)
+    assert document["Id"] == pool.id and document["Pool"]["PoolName"] == "People"
+    assert document["Pool"]["UsernameConfiguration"] == {"CaseSensitive": False}
+    assert document["Pool"]["UserPoolTags"] == {"no": "1e3"}
+    assert [one["Name"] for one in document["Pool"]["Schema"]] == ["given_name", "custom:tier"]
+    assert [(one["ClientName"], one.get("GenerateSecret")) for one in document["Clients"]] == [
+        ("App", None),
+        ("Machine", True),
+    ]
+    assert document["ResourceServers"][0]["Scopes"][0] == {"ScopeName": "read", "ScopeDescription": "Read"}
+    assert document["Domains"] == [{"Domain": "people", "ManagedLoginVersion": 1}]
+    for arguments in (["plan", pool.id], ["apply", pool.id], ["apply", pool.id, "--prune"], ["apply"]):
+        done = run("pool", arguments[0], *arguments[1:2], rewrite(file, document), *arguments[2:])
+        assert (done.exit_code, done.output) == (0, "Nothing to change.\n")
+
+
+def test_secrets_are_never_shown(run: Run, env: Env) -> None:
+    pool = a_pool(env)
+    client = a_machine(env, pool)
+    output = run("pool", "show", pool.id).output
+    assert client.id in output
+    for secret in client_secrets.of(env, client):
+        assert secret not in output
+
+
+def test_a_file_makes_an_equal_pool(run: Run, env: Env, clock: Clock, file: Path) -> None:
+    document = shown(run, full(env).id)
+    document["Id"] = "us-east-1_Elsewhere"
+    document["Domains"] = []
+    refusing = run("pool", "apply", rewrite(file, document), typed="n\n")
+    assert refusing.exit_code == 1 and "Make this pool?" in refusing.output
+    done = run("pool", "apply", str(file), "--yes")
+    assert done.exit_code == 0, done.exception
+    (made,) = (line for line in done.output.splitlines() if line.startswith("Made the pool "))
+    pool_id = made.removeprefix("Made the pool ").rstrip(".")
+    copy = shown(run, pool_id)
+    ids = {one["ClientId"] for one in document["Clients"]} & {one["ClientId"] for one in copy["Clients"]}
+    assert not ids, "a client's id is this installation's to give"
+    for one in (document, copy):
+        del one["Id"]
+        for client in one["Clients"]:
+            del client["ClientId"]
+    assert copy == document
+    again_done = run("pool", "apply", pool_id, rewrite(file, document))
+    assert again_done.output == "Nothing to change.\n", "clients are found by their names"
+
+
+def test_a_file_says_only_what_it_wants_and_the_rest_stays(run: Run, env: Env, file: Path, clock: Clock) -> None:
+    pool = a_pool(env, user_pool_tags={"team": "one"})
+    server = {"Identifier": "https://b.example.com", "Name": "B", "Scopes": []}
+    client = {"ClientName": "New", "AllowedOAuthFlowsUserPoolClient": False, "GenerateSecret": False}
+    path = rewrite(file, {"ResourceServers": [server], "Clients": [client]})
+    planned = run("pool", "plan", pool.id, path)
+    assert planned.output == "+ ResourceServers[https://b.example.com]\n+ Clients[New]\n"
+    assert run("pool", "apply", pool.id, path, "--dry-run").output == planned.output
+    before = shown(run, pool.id)
+    assert before["Clients"] == [] and before["ResourceServers"] == []
+    declined = run("pool", "apply", pool.id, path, typed="n\n")
+    assert declined.exit_code == 1 and shown(run, pool.id) == before
+    done = run("pool", "apply", pool.id, path, typed="y\n")
+    assert done.exit_code == 0 and done.output.startswith(planned.output) and done.output.endswith("Done.\n")
+    after = shown(run, pool.id)
+    assert after["Pool"] == before["Pool"] and [one["ClientName"] for one in after["Clients"]] == ["New"]
+    assert run("pool", "apply", pool.id, path).output == "Nothing to change.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Pool:\n  PoolName: P\n  Colour: red", "line 3: Pool.Colour: no such setting; expected "),
+        ("Pools: 1", "line 1: Pools: no such setting; expected Id, Pool, Mfa, "),
+        ("Pool:\n  DeletionProtection: ACTIV", "line 2: Pool.DeletionProtection: it must satisfy enum value set"),
+        ("Pool:\n  PoolName: 7", "line 2: Pool.PoolName: expected text; put it in quotes: '7'"),
+        ("Clients:\n- ClientId: a1\n- {}", "line 3: Clients[1]: expected a ClientName"),
+        (
+            "Clients:\n- ClientName: a\n  EnableTokenRevocation: no",
+            "line 3: Clients[0].EnableTokenRevocation: expected",
+        ),
+        ("Groups:\n- GroupName: a\n- GroupName: a", "line 3: Groups[1].GroupName: a stands there twice"),
+        ("Groups: a", "line 1: Groups: expected a list"),
+        (
+            "Clients:\n- ClientName: a\n  AuthSessionValidity: long",
+            "line 3: Clients[0].AuthSessionValidity: expected a",
+        ),
+        ("Pool:\n  Schema:\n  - Name: tier", "line 3: Pool.Schema[0].Name: tier is no standard attribute; one of"),
+        (
+            "Pool:\n  Schema:\n  - Name: custom:x\n    StringAttributeConstraints: {MinLength: a}",
+            "line 4: Pool.Schema[0]",
+        ),
+        ("Pool:\n  SmsVerificationMessage: x", "line 2: Pool.SmsVerificationMessage: no such setting"),
+        ("- a", "line 1: expected the sections of a pool"),
+        ("", "line 1: expected the sections of a pool"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_line(run: Run, env: Env, file: Path, text: str, said: str) -> None:
+    pool = a_pool(env)
+    file.write_text(text)
+    for command in ("plan", "apply"):
+        assert f"{file}, {said}" in refused(run("pool", command, pool.id, str(file)), documents.DocumentError)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "said"),
+    [
+        ({"Name": "custom:tier", "NumberAttributeConstraints": {"MinValue": 1}}, "does not go with String"),
+        ({"Name": "email", "AttributeDataType": "Number"}, "email is a standard attribute; its type"),
+        ({"Name": "custom:tier", "StringAttributeConstraints": {"MaxLength": 2049}}, "from 0 to 2048"),
+        ({"Name": "custom:tier", "StringAttributeConstraints": {"MinLength": 3, "MaxLength": "2"}}, "below the lower"),
+        ({"Name": "sub", "Mutable": True}, "written by the server"),
+    ],
+)
+def test_attributes_that_cannot_be(run: Run, env: Env, file: Path, attribute: dict[str, Any], said: str) -> None:
+    pool = a_pool(env, schema=[{"name": "tier", "attribute_data_type": "String"}])
+    path = rewrite(file, {"Pool": {"Schema": [attribute]}})
+    assert said in refused(run("pool", "plan", pool.id, path))
+
+
+def test_a_file_or_a_pool_that_is_not_there_is_said(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    assert refused(run("pool", "plan", pool.id, str(file))) == f"{file} cannot be read: No such file or directory."
+    refused(run("pool", "show", "us-east-1_Nobody"), errors.UnknownPool)
+    refused(run("pool", "apply", "us-east-1_Nobody", rewrite(file, {"Pool": {}}), "--yes"), errors.UnknownPool)
+    assert refused(run("pool", "apply", str(file), "--yes")) == "A new pool needs a name: Pool, PoolName."
+    assert run("pool", "apply", "a", "b", "c").exit_code == 2
+
+
+def test_a_refusal_says_what_was_being_set_and_what_was_done_stays(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    good = {"ClientName": "Good"}
+    bad = {"ClientName": "Bad", "CallbackURLs": ["javascript:alert(1)"]}
+    path = rewrite(file, {"Clients": [good, bad]})
+    said = refused(run("pool", "apply", pool.id, path, "--yes"))
+    assert said.startswith("Clients[Bad]: javascript:alert(1) is not a valid redirect URI")
+    bad["CallbackURLs"] = ["https://app.example.com/"]
+    rewrite(file, {"Clients": [good, bad]})
+    assert run("pool", "plan", pool.id, path).output == "+ Clients[Bad]\n"
+
+
+def test_groups_servers_and_domains_are_made_altered_and_pruned(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    document: dict[str, Any] = {
+        "Groups": [{"GroupName": "admins", "Precedence": 1}, {"GroupName": "staff", "Description": "All of us"}],
+        "ResourceServers": [
+            {"Identifier": "api", "Name": "API", "Scopes": [{"ScopeName": "read", "ScopeDescription": "Read"}]}
+        ],
+        "Domains": [{"Domain": "people"}],
+    }
+    assert run("pool", "apply", pool.id, rewrite(file, document), "--yes").exit_code == 0
+    document["Groups"] = [{"GroupName": "admins", "Precedence": 7}]
+    document["ResourceServers"][0]["Scopes"] = []
+    document["Domains"] = [{"Domain": "persons", "ManagedLoginVersion": 2}]
+    done = run("pool", "apply", pool.id, rewrite(file, document), "--prune", "--yes")
+    assert done.exit_code == 0, done.exception
+    assert done.output.splitlines() == [
+        "- Domains[people]",
+        "~ ResourceServers[api].Scopes: [{ScopeName: read, ScopeDescription: Read}] -> []",
+        "+ Domains[persons]",
+        "~ Groups[admins].Precedence: 1 -> 7",
+        "- Groups[staff]",
+        "Done.",
+    ]
+    after = shown(run, pool.id)
+    assert {section: after[section] for section in document} == document
+    assert run("pool", "apply", pool.id, str(file), "--prune").output == "Nothing to change.\n"
+
+
+def test_what_belongs_to_a_client_is_made_with_it_and_altered_later(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    links = {"cognito:default": "https://example.com/terms"}
+    terms = {"TermsName": "terms-of-use", "TermsSource": "LINK", "Enforcement": "NONE", "Links": links}
+    client: dict[str, Any] = {
+        "ClientName": "Web",
+        "UICustomization": {"CSS": ".banner-customizable { background-color: #fff; }"},
+        "ManagedLogin": {"UseCognitoProvidedValues": True},
+        "Terms": [terms],
+    }
+    document = {
+        "Clients": [client],
+        "Domains": [{"Domain": "people"}],
+        "Mfa": {"MfaConfiguration": "OFF"},
+        "SessionConfiguration": {"TokenSession": {"MaxPerUser": 7}},
+        "Pool": {"DeletionProtection": "ACTIVE", "UserPoolTags": {"team": "one"}},
+    }
+    done = run("pool", "apply", pool.id, rewrite(file, document), "--yes")
+    assert done.exit_code == 0, done.exception
+    after = shown(run, pool.id)
+    assert after["Clients"][0].items() >= client.items()
+    assert after["SessionConfiguration"]["TokenSession"] == {"MaxPerUser": 7}
+    assert run("pool", "apply", pool.id, str(file)).output == "Nothing to change.\n"
+    links["cognito:english"] = "https://example.com/en"
+    document["Pool"]["UserPoolTags"] = {"team": None, "stage": "two"}  # type: ignore[index]
+    planned = run("pool", "plan", pool.id, rewrite(file, document))
+    assert planned.output.splitlines() == [
+        "- Pool.UserPoolTags.team: one",
+        "+ Pool.UserPoolTags.stage: two",
+        "+ Clients[Web].Terms[terms-of-use].Links.cognito:english: https://example.com/en",
+    ]
+    assert run("pool", "apply", pool.id, str(file), "--yes").exit_code == 0
+    assert run("pool", "apply", pool.id, str(file)).output == "Nothing to change.\n"
+    after = shown(run, pool.id)
+    assert after["Pool"]["UserPoolTags"] == {"stage": "two"}
+    assert after["Pool"]["DeletionProtection"] == "ACTIVE", "UpdateUserPool resets nothing that is not meant"
+
+
+def test_a_file_may_come_from_a_pipe(run: Run, env: Env) -> None:
+    pool = a_pool(env)
+    done = run("pool", "plan", pool.id, "-", typed="Clients:\n- ClientName: Piped\n")
+    assert done.output == "+ Clients[Piped]\n"
+
+
+def test_whether_a_client_has_a_secret_cannot_be_changed(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    client = a_client(env, pool)
+    path = rewrite(file, {"Clients": [{"ClientId": client.id, "GenerateSecret": True}]})
+    assert "decided when it is made" in refused(run("pool", "plan", pool.id, path))
+
+
+def test_merging_writes_over_and_null_takes_away() -> None:
+    present = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert blueprint.merged(present, {"a": {"c": [3]}, "d": None, "e": {"f": None, "g": 1}}) == {
+        "a": {"b": 1, "c": [3]},
+        "e": {"g": 1},
+    }
+
+
+# -- changes that the API does not make ------------------------------------------------------------------------
+
+
+def test_letter_case_is_planned_made_and_undone(run: Run, env: Env, clock: Clock, file: Path) -> None:
+    pool = a_pool(env, username_configuration={"case_sensitive": True})
+    a_user(env, pool, "Alice", email="alice@example.com")
+    path = rewrite(file, {"Pool": {"UsernameConfiguration": {"CaseSensitive": False}}})
+    planned = run("pool", "plan", pool.id, path)
+    assert (planned.exit_code, planned.output.splitlines()) == (
+        0,
+        [
+            "~ Pool.UsernameConfiguration.CaseSensitive: true -> false",
+            "All users' names are built anew, in batches; they sign in meanwhile by the names they have.",
+        ],
+    )
+    assert find.by_name(env, again(env, clock, pool), "ALICE") is None
+    done = run("pool", "apply", pool.id, path, "--yes")
+    assert done.exit_code == 0 and "The new rules are in use.\nDone.\n" in done.output
+    assert find.by_name(env, again(env, clock, pool), "ALICE") is not None
+    assert run("pool", "apply", pool.id, path).output == "Nothing to change.\n"
+    undone = run("pool", "revert", pool.id, typed="y\n")
+    assert undone.exit_code == 0 and undone.output.endswith("Undone.\n")
+    assert "~ Pool.UsernameConfiguration.CaseSensitive: false -> true" in undone.output
+    assert find.by_name(env, again(env, clock, pool), "ALICE") is None
+    assert "no change of" in refused(run("pool", "revert", pool.id, "--yes"))
+
+
+def test_users_who_collide_are_named_and_the_exit_status_tells(
+    run: Run, env: Env, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from app import cli
+
+    pool = a_pool(env, username_configuration={"case_sensitive": True})
+    for name in ("bob", "Bob"):
+        a_user(env, pool, name, email=None)
+    path = rewrite(file, {"Pool": {"UsernameConfiguration": {"CaseSensitive": False}}})
+    for command in (["plan", pool.id, path], ["apply", pool.id, path, "--yes"]):
+        done = run("pool", *command)
+        assert isinstance(done.exception, Collided)
+        assert "1 name would be of two users:\n  username bob: " in done.output
+    monkeypatch.setattr("sys.argv", ["cognate", "pool", "plan", pool.id, path])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 3 and "would sign in both" in capsys.readouterr().err
+
+
+def test_an_interrupted_change_goes_on_with_its_own_file_and_not_with_another(
+    run: Run, env: Env, clock: Clock, file: Path
+) -> None:
+    pool = a_pool(env, alias_attributes=[])
+    a_user(env, pool)
+    mine = rewrite(file, {"Pool": {"AliasAttributes": ["email"]}})
+    other = rewrite(file.with_name("other.yaml"), {"Pool": {"AliasAttributes": ["phone_number"]}})
+    changes.begin(env, pool, plans.plan(env, pool, {"alias_attributes": ["email"]}), runner="killed")
+    assert "Another process is changing this pool" in refused(
+        run("pool", "apply", pool.id, mine, "--yes"), changes.Busy
+    )
+    clock.forward(seconds=changes.LEASE.seconds)
+    assert "Another change of this pool" in refused(run("pool", "apply", pool.id, other, "--yes"), changes.Busy)
+    assert "A change of this pool is under way (building)" in run("pool", "plan", pool.id, mine).output
+    done = run("pool", "apply", pool.id, mine, "--yes")
+    assert done.exit_code == 0, done.exception
+    assert done.output.splitlines() == [
+        "Going on with the change that is under way (building).",
+        "The new rules are in use.",
+        "Nothing to change.",
+    ]
+    assert find.by_name(env, again(env, clock, pool), "alice@example.com") is not None
+
+
+def test_a_change_under_way_is_given_up(run: Run, env: Env, clock: Clock) -> None:
+    pool = a_pool(env, alias_attributes=[])
+    changes.begin(env, pool, plans.plan(env, pool, {"alias_attributes": ["email"]}), runner="killed")
+    clock.forward(seconds=changes.LEASE.seconds)
+    done = run("pool", "revert", pool.id, "--yes")
+    assert (done.exit_code, done.output) == (0, "Given up: the pool is as it was.\n")
+    assert again(env, clock, pool).building is None and changes.under_way(env, pool) is None
+
+
+def test_a_change_that_has_switched_is_cleaned_up_and_then_undone(run: Run, env: Env, clock: Clock) -> None:
+    pool = a_pool(env, alias_attributes=[])
+    a_user(env, pool)
+    changes.begin(env, pool, plans.plan(env, pool, {"alias_attributes": ["email"]}), runner="killed")
+    while (step := changes.advance(env, pool, runner="killed")) and step.state != "switched":
+        pass
+    clock.forward(seconds=changes.LEASE.seconds)
+    done = run("pool", "revert", pool.id, "--yes")
+    assert done.exit_code == 0 and done.output.endswith("Undone.\n"), done.exception
+    assert again(env, clock, pool).alias_attributes == []
+
+
+def test_attributes_are_added_altered_and_removed_by_a_file(run: Run, env: Env, clock: Clock, file: Path) -> None:
+    pool = a_pool(env, schema=[{"name": name, "attribute_data_type": "String"} for name in ("old", "tier")])
+    a_user(env, pool, **{"custom:old": "x", "custom:tier": "gold"})
+    schema: list[dict[str, Any]] = [
+        {"Name": "custom:tier", "StringAttributeConstraints": {"MaxLength": 3}},
+        {"Name": "custom:new", "AttributeDataType": "Boolean"},
+        {"Name": "given_name", "Required": True},
+    ]
+    path = rewrite(file, {"Pool": {"Schema": schema}})
+    planned = run("pool", "plan", pool.id, path, "--prune")
+    assert planned.output.splitlines() == [
+        "+ Pool.Schema[custom:tier].StringAttributeConstraints.MaxLength: 3",
+        "+ Pool.Schema[custom:new]: {AttributeDataType: Boolean, Mutable: true, Required: false}",
+        "~ Pool.Schema[given_name].Required: false -> true",
+        "- Pool.Schema[custom:old]: {AttributeDataType: String, Mutable: true, Required: false}",
+        "1 user without given_name, which becomes required; they go on without it.",
+        "1 value of custom:old put aside; `revert` brings them back.",
+        "1 value of custom:tier not fitting: alice",
+    ]
+    assert "custom:old" not in run("pool", "plan", pool.id, path).output, "nothing is removed unasked"
+    assert "--retire-misfits" in refused(planned)
+    done = run("pool", "apply", pool.id, path, "--prune", "--retire-misfits", "--yes")
+    assert done.exit_code == 0, done.exception
+    found = find.existing(env, again(env, clock, pool), "alice").user.attributes
+    assert found == {}
+    assert run("pool", "apply", pool.id, path, "--prune").output == "Nothing to change.\n"
+    assert run("pool", "revert", pool.id, "--yes").exit_code == 0
+    found = find.existing(env, again(env, clock, pool), "alice").user.attributes
+    assert found == {"custom:old": "x", "custom:tier": "gold"}
+
+
+def test_pruning_removes_what_a_section_does_not_list_and_leaves_sections_that_are_not_there(
+    env: Env, file: Path
+) -> None:
+    pool = a_pool(env)
+    resource_servers.create(env, pool, identifier="https://a.example.com", name="A", scopes=[])
+    client = a_client(env, pool)
+    present = blueprint.shown(env, pool)
+    given = {"Clients": [{"ClientName": "Other"}]}
+    assert blueprint.differences(pool, present, given).lines == ["+ Clients[Other]"]
+    pruned = blueprint.differences(pool, present, given, prune=True)
+    assert pruned.lines == ["+ Clients[Other]", f"- Clients[{client.name}]"]
+    assert pruned.actions[-1].members == {"ClientId": client.id}
