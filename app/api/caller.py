@@ -19,7 +19,7 @@ from app.crypto.seal import same
 from app.env import Env, Origin
 from app.models import Client, Pool, User
 from app.models.branding import ALL
-from app.pools import access_keys, client_secrets, find
+from app.pools import access_keys, client_secrets, domains, find
 from app.tokens import verify
 from app.tokens.claims import API_SCOPE
 
@@ -87,13 +87,18 @@ def identified(env: Env, operation: Operation, members: dict[str, Any], origin: 
 def check_permitted(env: Env, key_id: str, operation: Operation, members: dict[str, Any]) -> None:
     """Refuse what the access key is not allowed to do.
 
-    Before anything is looked up: a key that is limited to one pool must not learn which others there are. A key that
-    is not known gets here in development only, where it may do everything. Raises errors.AccessDenied.
+    Before anything that was named is looked up: a key that is limited to one pool must not learn which others there
+    are, and is told no more than it has said. A key that is not known gets here in development only, where it may do
+    everything. Raises errors.AccessDenied.
     """
     key = access_keys.live(env, key_id)
     action = f"{access_keys.SERVICE}:{operation.name}"
     pool_id = members.get("UserPoolId") or members.get("ResourceArn", "").rpartition(":userpool/")[2] or None
-    if key is None or key.may(action, pool_id):
+    touched = pool_id
+    if operation.name == "DescribeUserPoolDomain":  # the one operation on a pool that does not name it
+        owner = domains.named(env, members["Domain"])
+        touched = owner.pool_id if owner else None
+    if key is None or key.may(action, touched):
         return
     account = env.settings.account_id
     resource = f"arn:aws:cognito-idp:{env.settings.region}:{account}:userpool/{pool_id}" if pool_id else "*"

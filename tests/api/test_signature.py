@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 
 from app.config import Settings
 from app.env import Env
-from app.pools import access_keys
+from app.pools import access_keys, domains
 from tests.api.conftest import ANY_KEY, TARGET, body
 from tests.build import a_client, a_pool
 from tests.conftest import Clock, test_settings
@@ -397,6 +397,16 @@ def test_a_limited_key_is_told_which_action_and_resource_it_lacks(send: Send, en
     assert asked("DescribeUserPool", UserPoolId=mine.id) == denied("DescribeUserPool", arn(mine.id))
     assert asked("ListUsers", UserPoolId=other.id) == denied("ListUsers", arn(other.id))
     assert asked("ListUserPools", MaxResults=5) == denied("ListUserPools", "*")
+    for pool, prefix in ((mine, "mine"), (other, "another")):
+        domains.create(env, pool, domain=prefix, custom=False, settings={})
+    assert asked("DescribeUserPoolDomain", Domain="mine") == denied("DescribeUserPoolDomain", "*")
+    all_of_mine = access_keys.create(env, description="one pool", pools=[mine.id])
+    payload = {name: json.dumps({"Domain": name}).encode() for name in ("mine", "another", "nobodys")}
+    said = {
+        name: send(signed(all_of_mine, operation="DescribeUserPoolDomain", payload=given))[0]
+        for name, given in payload.items()
+    }
+    assert said == {"mine": "ok", "another": "AccessDenied", "nobodys": "AccessDenied"}
     # A pool that does not exist is answered like one of somebody else.
     assert asked("ListUsers", UserPoolId="us-east-1_nobody123") == denied("ListUsers", arn("us-east-1_nobody123"))
 
