@@ -146,7 +146,7 @@ PAGES = {
         403,
     ),
     # No error, but the end of the road of who comes from the link of a mail.
-    "confirmed": Words("Your account is confirmed", "You can sign in now.", "Open the application again.", 200),
+    "confirmed": Words("Your account is confirmed", "You can sign in now.", "Go back to the application.", 200),
     "other_site": Words(
         "This form came from somewhere else",
         "It was not sent from one of our own pages, so nothing was done with it.",
@@ -183,7 +183,8 @@ def page(code: str) -> Response:
             "title": words.title,
             "message": words.message,
             "advice": words.advice,
-            "request_id": web.request_id(),
+            "done": words.status == 200,
+            "request_id": None if words.status == 200 else web.request_id(),
         }
         response = Response(theme.current().draw("error.html", facts), words.status, mimetype="text/html")
     return web.protect_page(response)
