@@ -29,6 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
     event,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
@@ -92,6 +93,12 @@ def table(model: type[Base]) -> Table:
     found = model.__table__
     assert isinstance(found, Table)  # noqa: S101 - a model of ours is never mapped to a join
     return found
+
+
+def inserting(session: Session, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can say what is done ON CONFLICT, which both engines know and standard SQL does not."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return insert(table(model))
 
 
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})

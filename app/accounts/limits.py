@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import case, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import case, select
 
 from app import errors
+from app.db import inserting
 from app.env import Env
 from app.models import Pool, Throttle
 
@@ -34,29 +34,27 @@ def count(env: Env, pool: Pool, what: str, who: str) -> None:
     """Count a call for a user's `sub`, or for a name that means nobody. Inside a transaction, before what it limits;
     where the user's row is locked too, after that, so that two requests take their locks in one order.
 
-    One UPDATE counts, whatever runs in parallel. The count stays only if the transaction is committed: a refusal that
-    is to be counted must be one with `keep`. Raises errors.LimitExceeded.
+    One statement counts, whatever runs in parallel. The count stays only if the transaction is committed: a refusal
+    that is to be counted must be one with `keep`. Raises errors.LimitExceeded.
     """
     now = env.now()
     key = _key(env, pool, what, who)
-    counted = (
-        update(Throttle)
-        .where(Throttle.key == key)
-        .values(
-            count=case((Throttle.expires_at <= now, 1), else_=Throttle.count + 1),
-            expires_at=case((Throttle.expires_at <= now, now + WINDOW), else_=Throttle.expires_at),
+    over = Throttle.expires_at <= now
+    # One statement for the first call and for every other: they take the same time, and whoever asks about a name
+    # does not learn that its owner has asked for something too.
+    number = env.db.scalar(
+        inserting(env.db, Throttle)
+        .values(key=key, count=1, since=now, expires_at=now + WINDOW)
+        .on_conflict_do_update(
+            index_elements=[Throttle.key],
+            set_={
+                "count": case((over, 1), else_=Throttle.count + 1),
+                "since": case((over, now), else_=Throttle.since),
+                "expires_at": case((over, now + WINDOW), else_=Throttle.expires_at),
+            },
         )
         .returning(Throttle.count)
     )
-    number = env.db.scalar(counted)
-    if number is None:
-        try:
-            with env.db.begin_nested():
-                env.db.execute(insert(Throttle).values(key=key, count=1, since=now, expires_at=now + WINDOW))
-            number = 1
-        except IntegrityError:
-            # Another request made it just now, and this one counts on top.
-            number = env.db.scalar(counted)
     if number is None or number > PER_HOUR[what]:
         raise errors.LimitExceeded
 

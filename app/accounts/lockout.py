@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, case, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, case, delete, select, update
 
 from app import errors
+from app.db import inserting
 from app.env import Env
 from app.models import Pool, Throttle
 
@@ -63,26 +63,16 @@ def succeeded(env: Env, key: str) -> None:
 
 
 def _add(env: Env, key: str, now: datetime) -> int:
-    """The new count, or 0 where the lock stands. One UPDATE counts, whatever runs in parallel."""
+    """The new count, or 0 where the lock stands. One statement counts, whatever runs in parallel."""
+    quiet = Throttle.expires_at <= now
     counted = (
-        update(Throttle)
-        .where(
-            Throttle.key == key,
-            Throttle.locked_until.is_(None) | (Throttle.locked_until <= now),
-        )
-        .values(
-            count=case((Throttle.expires_at <= now, 1), else_=Throttle.count + 1),
-            expires_at=now + LONGEST,
+        inserting(env.db, Throttle)
+        .values(key=key, count=1, since=now, expires_at=now + LONGEST)
+        .on_conflict_do_update(
+            index_elements=[Throttle.key],
+            set_={"count": case((quiet, 1), else_=Throttle.count + 1), "expires_at": now + LONGEST},
+            where=Throttle.locked_until.is_(None) | (Throttle.locked_until <= now),
         )
         .returning(Throttle.count)
     )
-    count = env.db.scalar(counted)
-    if count is not None:
-        return int(count)
-    try:
-        with env.db.begin_nested():
-            env.db.execute(insert(Throttle).values(key=key, count=1, since=now, expires_at=now + LONGEST))
-        return 1
-    except IntegrityError:
-        # It exists: either the lock stands, or another request made it just now and this one counts on top.
-        return int(env.db.scalar(counted) or 0)
+    return int(env.db.scalar(counted) or 0)

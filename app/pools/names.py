@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, exists, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import aliased
 
 from app import errors
-from app.db import table
+from app.db import inserting
 from app.env import Env
 from app.models import Alias, Naming, User
 from app.policy.attributes import ADDRESSES, Claim, claims
@@ -101,8 +100,7 @@ def _insert(env: Env, pool_id: str, wanted: Mapping[Claim, User]) -> None:
         {"pool_id": pool_id, "generation": generation, "attribute": attribute, "value": value, "user_sub": user.sub}
         for (generation, attribute, value), user in ((claim, wanted[claim]) for claim in ordered)
     ]
-    insert = postgresql.insert if env.db.get_bind().dialect.name == "postgresql" else sqlite.insert
-    env.db.execute(insert(table(Alias)).values(rows).on_conflict_do_nothing())
+    env.db.execute(inserting(env.db, Alias).values(rows).on_conflict_do_nothing())
 
 
 def _without(env: Env, pool_id: str, rules: Naming, users: Sequence[User], wanted: Mapping[Claim, User]) -> list[Claim]:
