@@ -53,5 +53,5 @@ class Background:
 
 
 def at_once(act: Callable[[], None]) -> None:
-    """In place of a background where nobody is answered: in commands, and in tests, which look at what was done."""
+    """In place of a background where nobody needs one: in commands, and in development, whose outbox is open to all."""
     act()

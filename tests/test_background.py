@@ -4,12 +4,15 @@ import logging
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask import Flask, current_app
 
 from app import background
 from app.background import Background
+from tests.conftest import test_settings
 
 
 @pytest.fixture
@@ -70,10 +73,21 @@ def test_what_waits_is_done_before_the_process_ends() -> None:
 import time
 from flask import Flask
 from app.background import Background
+from tests.conftest import test_settings
 later = Background()
 later.of(Flask("later"))
 for number in range(5):
-    later(lambda number=number: (time.sleep(0.05), print(number, flush=True)))
+    later(lambda number=number: (time.sleep(0.05), os.write(1, b"%d\\n" % number)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert sorted(done.stdout.split()) == list("01234")
+
+
+@pytest.mark.parametrize(("mode", "waits"), [("production", True), ("development", False)])
+def test_only_in_production_anything_waits_for_the_answer(
+    another_app: Callable[..., Flask], database_url: str, tmp_path: Path, mode: str, waits: bool
+) -> None:
+    strong = {"argon2_memory_kib": 19456, "argon2_time": 2}
+    later = Background()
+    app = another_app(test_settings(database_url, data_dir=tmp_path, mode=mode, **strong), background=later)
+    assert (app.extensions["cognate"].later is later) is waits

@@ -18,6 +18,8 @@ import tinycss2
 from app import errors
 
 _NEVER = re.compile(r"[\\<>\x00-\x08\x0b\x0e-\x1f\x7f]")
+_ENDLESS = re.compile(r"[0-9]{100}")
+"""No size: Python does not make a number of more than 4300 digits, and the tokenizer would ask it to."""
 _COLOURS = frozenset({"rgb", "rgba", "hsl", "hsla"})
 _PLAIN = frozenset({"ident", "number", "percentage", "dimension", "hash", "whitespace", "comment"})
 _LAST = "end-of-sheet"
@@ -61,6 +63,8 @@ def rules(sheet: str) -> list[Rule]:
     """The rules of a sheet, all of it allowed. Raises errors.InvalidParameter."""
     if _NEVER.search(sheet):
         raise _refused("it has a character that is not allowed")
+    if _ENDLESS.search(sheet):
+        raise _refused("it has a number with too many digits")
     found: list[Rule] = []
     for node in _parsed(f"{sheet}\n.{_LAST}{{}}"):
         if node.type == "at-rule":
