@@ -36,8 +36,11 @@ def test_an_act_is_done_on_another_thread_in_the_context_of_its_application(late
 
 
 def test_an_act_that_fails_is_logged_and_the_next_one_is_done(
-    later: Background, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(background, "THREADS", 1)  # one after the other
+    later = Background()
+    later.of(Flask("later"))
     done = threading.Event()
 
     def fail() -> None:
@@ -70,10 +73,9 @@ def test_where_too_much_waits_the_request_does_its_own(monkeypatch: pytest.Monke
 
 def test_what_waits_is_done_before_the_process_ends() -> None:
     script = """
-import time
+import os, time
 from flask import Flask
 from app.background import Background
-from tests.conftest import test_settings
 later = Background()
 later.of(Flask("later"))
 for number in range(5):
