@@ -2,7 +2,7 @@
 # They need neither root, nor the venv package's ensurepip, nor uv; pip's own settings (PIP_*) are honoured.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast check format browser bench lock clean
+.PHONY: help install run test test-fast check format browser sdk bench bench-directory bench-enumeration lock clean
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -10,6 +10,9 @@ PY   := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 UV      := .tools/bin/uv
+# The SDK for JavaScript, for one journey; without npm that journey is skipped.
+JS      := tests/journeys/js
+SDK     := $(if $(shell command -v npm 2>/dev/null),$(JS)/node_modules/.installed)
 
 # Processes of `make test`; each has a PostgreSQL and a browser of its own.
 JOBS ?= 2
@@ -38,14 +41,14 @@ find_pip = $(find_python); for pip in "$$python -m pip" "python3 -m pip" pip3 pi
 pip_install = $(find_pip); $$pip --python $(PY) install --quiet --require-hashes --only-binary :all: -r
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## Make the virtual environment with what the server needs
 
 run: $(RUNTIME) ## Start a demo on port 8080: migrated, seeded, with everything to copy printed
 	@COGNATE_MODE=development exec $(VENV)/bin/cognate demo
 
-test: $(DEV) browser ## Run every test, on SQLite and PostgreSQL, with a browser; report coverage
+test: $(DEV) browser sdk ## Run every test, on SQLite and PostgreSQL, with a browser; report coverage
 	@$(PY) -m pytest -n $(JOBS) --cov=app $(ARGS)
 
 test-fast: $(DEV) ## Run the tests that need neither browser nor PostgreSQL, in under a minute
@@ -69,15 +72,24 @@ browser: $(DEV) ## Find Chromium for the tests, else install it (apt, as root)
 		$(PY) -m tests.chromium; \
 	else $(PY) -m tests.chromium; fi
 
+sdk: $(SDK) ## Install the SDK for JavaScript for the tests, where there is npm
+
 bench: $(DEV) ## Measure the server against this machine's limits (ARGS=URL for another server)
 	@$(PY) -m bench $(ARGS)
+
+bench-directory: $(DEV) ## Measure searches and sign-ups among up to a million users
+	@$(PY) -m bench.directory $(ARGS)
+
+bench-enumeration: $(DEV) ## Measure whether answers tell by their time who has an account
+	@$(PY) -m bench.enumeration $(ARGS)
 
 lock: $(UV) ## Write the lock files again (ARGS=--upgrade for newer versions)
 	@$(call compile,requirements.lock)
 	@$(call compile,requirements-dev.lock,--group dev --constraint requirements.lock)
 
 clean: ## Remove what the targets made; the data directory stays
-	rm -rf $(VENV) .tools .coverage .coverage.* htmlcov .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .tools $(JS)/node_modules .coverage .coverage.* htmlcov
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The development lock is solved under the runtime's versions, so that what is tested is what is served.
@@ -102,6 +114,13 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@echo "Installing the tools of the tests …"
 	@$(pip_install) requirements-dev.lock
 	@touch $@
+
+# Nobody's scripts run: the packages come whole, and by the hashes of the lock. A registry that cannot be reached
+# costs one journey, not the tests.
+$(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
+	@echo "Installing the SDK for JavaScript …"
+	@if npm ci --prefix $(JS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; then touch $@; \
+		else echo "npm could not install it; the journey that needs it is skipped." >&2; fi
 
 $(UV):
 	@$(find_python); $$python -m pip install --quiet --target .tools uv

@@ -31,6 +31,7 @@ def test_what_is_documented_passes() -> None:
     "sheet",
     [
         "@import 'https://evil.example/x.css';",
+        ".label-customizable { font-weight: " + "1" * 5000 + " }",
         "@import url(//evil.example);",
         "@media screen { .label-customizable { font-weight: 1 } }",
         "@supports (color: red) {}",

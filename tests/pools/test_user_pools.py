@@ -66,6 +66,7 @@ OF_NEW_POOLS: list[tuple[dict[str, Any], str]] = [
     ({"schema": [{"name": "email", "developer_only_attribute": True}]}, "You can not change AttributeDataType"),
     ({"schema": [{"name": "sub", "mutable": True}]}, "sub is written by the server"),
     ({"schema": [{"name": "x"}]}, "Invalid AttributeDataType"),
+    ({"schema": [{"attribute_data_type": "String"}]}, "null at 'name'"),
     ({"schema": [string("x", required=True)]}, "Required custom attributes"),
     ({"schema": [string("x")] * 2}, "custom:x: Existing attribute already has name custom:x."),
     ({"schema": [string("x", developer_only_attribute=True), string("x")]},
