@@ -12,7 +12,7 @@ from app import errors
 from app.env import Env
 from app.models import Pool
 from app.pools import app_clients, domains, find, tags, user_pools
-from tests.build import a_client, a_pool
+from tests.build import a_client, a_pool, a_user
 from tests.conftest import Clock
 
 SMS = {"sns_caller_arn": "arn:aws:iam::123456789012:role/sms"}
@@ -341,3 +341,19 @@ def test_pools_are_listed_by_pages(env: Env) -> None:
         if token is None:
             break
     assert seen == made
+
+
+def test_many_users_are_counted_now_and_then_and_few_at_every_call(
+    env: Env, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_pools, "FEW", 2)
+    pool, other = a_pool(env, algorithm="ES256"), a_pool(env, algorithm="ES256")
+    a_user(env, other)
+    counted = []
+    for number in range(5):
+        a_user(env, pool, f"user{number}", email=None)
+        counted.append(user_pools.count_users(env, pool))
+    assert counted == [1, 2, 3, 3, 3]
+    clock.forward(seconds=user_pools.COUNT_KEPT)
+    assert user_pools.count_users(env, pool) == 5
+    assert user_pools.count_users(env, other) == 1
