@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 STALE_AFTER = 0.5
 """Seconds for which cached configuration is believed without asking the database whether it changed."""
+STEP = 0.01
+"""Seconds; see Env.in_steps."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,8 @@ class Env:
     """Execution options of a connection that only reads (app.db.reading_options)."""
     later: Callable[[Callable[[], None]], None]
     """Does something after the answer (app.background): outside any transaction, in one of its own if it writes."""
+    sleep: Callable[[float], None]
+    """Lets seconds pass, where an attacker might measure them; nowhere else."""
 
     @property
     def db(self) -> Session:
@@ -179,6 +183,22 @@ class Env:
         """Password hashing; never inside a transaction, where 25 ms would lock out every other writer."""
         self.nothing_open("hash a password")
         return self.hasher
+
+    @contextmanager
+    def in_steps(self, wanted: bool = True) -> Iterator[None]:
+        """Let what is done here take a whole number of STEPs, however it ends, if that is wanted.
+
+        Two ways that differ by microseconds then take the same time, and nobody has to make them do the same work. The
+        thread waits meanwhile, with nothing open. A way that takes longer than a step, on a busy machine, is hidden by
+        that machine's noise.
+        """
+        began = self.ticks()
+        try:
+            yield
+        finally:
+            if wanted:
+                self.nothing_open("wait")
+                self.sleep(STEP - (self.ticks() - began) % STEP)
 
     def nothing_open(self, what: str) -> None:
         if self._open(self.db):

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app import errors
 from app.config import Settings
-from app.env import STALE_AFTER, Cache, Env
+from app.env import STALE_AFTER, STEP, Cache, Env
 from app.models import Pool, Revision, Throttle
 from app.pools import find
 from tests.build import a_pool
@@ -99,6 +101,34 @@ def test_a_password_is_not_hashed_while_others_wait_for_the_database(env: Env) -
         with env.transaction():
             env.nothing_open("call the trigger")
     assert env.passwords.hash("x")
+
+
+@pytest.mark.parametrize("took", [0.0, 0.0021, 0.0099, 0.0123, 0.0777])
+def test_what_is_done_in_steps_takes_a_whole_number_of_them(env: Env, took: float) -> None:
+    now = [100.0]
+
+    def sleep(seconds: float) -> None:
+        assert 0 < seconds <= STEP
+        now[0] += seconds
+
+    stepping = replace(env, ticks=lambda: now[0], sleep=sleep)
+    for ending in (None, errors.CodeMismatch, Broken):
+        began = now[0]
+        with pytest.raises(ending) if ending else nullcontext(), stepping.in_steps():
+            now[0] += took
+            if ending:
+                raise ending
+        steps = (now[0] - began) / STEP
+        assert steps == pytest.approx(round(steps)) and steps >= 1
+    with stepping.in_steps(False):
+        before = now[0]
+    assert now[0] == before
+
+
+def test_nobody_waits_in_steps_with_a_transaction_open(env: Env) -> None:
+    with pytest.raises(RuntimeError, match="cannot wait while a transaction is open"):
+        with env.transaction(), env.in_steps():
+            pass
 
 
 def test_reading_inside_a_transaction_sees_what_it_wrote(env: Env) -> None:

@@ -104,6 +104,19 @@ def request(
     `channels` are the attributes that such codes go to, for those who have none. Raises what `choose` does,
     errors.UserNotFound, LimitExceeded, CodeDeliveryFailure, UnexpectedLambda.
     """
+    with env.in_steps(hiding):
+        return _request(env, client, name, purpose, channels, choose, hiding)
+
+
+def _request(
+    env: Env,
+    client: Client,
+    name: str,
+    purpose: str,
+    channels: Sequence[str],
+    choose: Callable[[User], str],
+    hiding: bool,
+) -> messages.Delivery:
     pool = client.pool
     for channel in channels:
         messages.demand_own_words(pool, channel)

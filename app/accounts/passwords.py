@@ -128,8 +128,12 @@ def confirm_forgot(
     Raises errors.InvalidPassword, LimitExceeded, CodeMismatch, ExpiredCode, PasswordHistoryPolicyViolation,
     TooManyRequests; unless `hiding` (see `forgot`), errors.UserNotFound, UserDisabled, NotAuthorized.
     """
-    pool = client.pool
     hiding = client.hides_users if hiding is None else hiding
+    with env.in_steps(hiding):
+        _confirm_forgot(env, client.pool, username, code, password, hiding)
+
+
+def _confirm_forgot(env: Env, pool: Pool, username: str, code: str, password: str, hiding: bool) -> None:
     unbuilt.demand_no_trigger(pool, "post_confirmation")
     policy.check(pool, password)
     who = codes.subject(env, pool, username)

@@ -126,8 +126,12 @@ def confirm(
     cannot be confirmed is answered like a wrong code. Raises errors.LimitExceeded, CodeMismatch, ExpiredCode,
     AliasExists; otherwise errors.AlreadyConfirmed and UserNotFound.
     """
-    pool = client.pool
     hiding = client.hides_users if hiding is None else hiding
+    with env.in_steps(hiding):
+        return _confirm(env, client.pool, username, code, force_alias, hiding)
+
+
+def _confirm(env: Env, pool: Pool, username: str, code: str, force_alias: bool, hiding: bool) -> User:
     unbuilt.demand_no_trigger(pool, "post_confirmation")
     who = codes.subject(env, pool, username)
     with env.transaction():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import errors
-from app.accounts import administer, codes, sign_up
+from app.accounts import administer, codes, passwords, sign_up
 from app.env import Env, Origin
 from app.messaging import outbox
 from app.models import Client, Code, OutboxMessage, Pool, User
+from app.signin import flow
 from tests.build import a_client, a_pool, a_user
 from tests.conftest import Clock
 
@@ -274,3 +276,25 @@ def test_who_was_confirmed_or_deleted_before_it_was_sent_gets_none(
     for act in waiting:
         act()
     assert sent() == []
+
+
+@pytest.mark.parametrize("hides", ["ENABLED", "LEGACY"])
+def test_whatever_might_tell_by_its_time_is_done_in_steps(env: Env, pool: Pool, hides: str) -> None:
+    waits: list[float] = []
+    stepping = replace(env, sleep=waits.append)
+    client: Client = a_client(env, pool, prevent_user_existence_errors=hides)
+    a_user(env, pool, "known", email="known@example.com", status="UNCONFIRMED", email_verified="false")
+    origin = Origin()
+    srp = {"SRP_A": f"{2**2047:x}"}
+    acts: tuple[Callable[[str], object], ...] = (
+        lambda name: passwords.forgot(stepping, client, username=name, origin=origin),
+        lambda name: passwords.confirm_forgot(stepping, client, username=name, code="000000", password="Another-1"),
+        lambda name: sign_up.resend(stepping, client, username=name, origin=origin),
+        lambda name: sign_up.confirm(stepping, client, username=name, code="000000"),
+        lambda name: flow.begin(stepping, client, flow="USER_SRP_AUTH", given={"USERNAME": name, **srp}, origin=origin),
+    )
+    for name in ("known", "nobody"):
+        for act in acts:
+            with suppress(errors.Refusal):
+                act(name)
+    assert len(waits) == (10 if hides == "ENABLED" else 0)
