@@ -84,10 +84,10 @@ def set_sessions(env: Env, pool: Pool, *, tracking: str, most: int) -> Pool:
     return find.pool(env, pool.id)
 
 
-def locked(env: Env, pool: Pool) -> Pool:
+def locked(env: Env, pool: Pool, *, alone: bool = False) -> Pool:
     """This transaction's own row of a pool, with nobody else changing it; who only refers to it, as every sign-up does,
-    need not wait. Raises errors.UnknownPool."""
-    row = env.db.get(Pool, pool.id, with_for_update={"key_share": True})
+    waits only where it has to be `alone`. Raises errors.UnknownPool."""
+    row = env.db.get(Pool, pool.id, with_for_update=True if alone else {"key_share": True})
     if row is None:
         raise errors.UnknownPool(pool.id)
     return row
@@ -123,7 +123,7 @@ def count_users(env: Env, pool: Pool) -> int:
 def delete(env: Env, pool: Pool) -> None:
     """Remove a pool and everything in it. Raises errors.InvalidParameter while it is protected or has a domain."""
     with env.transaction():
-        row = locked(env, pool)
+        row = locked(env, pool, alone=True)  # or it would not see the domain that it is just getting
         if row.protected:
             raise errors.InvalidParameter(
                 "The user pool cannot be deleted because deletion protection is activated. "
