@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app import errors
-from app.policy.attributes import DEVELOPER, standard_attributes
+from app.policy.attributes import DEVELOPER, LONGEST, standard_attributes
 from app.pools.plans import MOST_CUSTOM
 from app.pools.plans import custom as is_custom
 
@@ -56,7 +56,7 @@ def _restated(standard: Definition, given: Mapping[str, Any]) -> Definition:
             f"You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute {name}"
         )
     kept = {key: given[key] for key in ("mutable", "required") if given.get(key) is not None}
-    restated = {**standard, **kept, **_constraints(name, standard["kind"], given)}
+    restated = {**standard, **kept, **_constraints(name, standard["kind"], given, standard)}
     # Tokens, sessions and rows all name a user by it.
     if name == "sub" and restated != standard:
         raise errors.InvalidParameter("sub is written by the server and cannot be changed.")
@@ -87,21 +87,26 @@ def _custom(given: Mapping[str, Any]) -> Definition:
     }
 
 
-def _constraints(name: str, kind: str, given: Mapping[str, Any]) -> dict[str, int]:
-    """Bounds from the wire's strings. Raises errors.InvalidParameter."""
+def _constraints(
+    name: str, kind: str, given: Mapping[str, Any], standard: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """Bounds from the wire's strings. One that is not given is what it is in the standard, so that the two together
+    let something through. Raises errors.InvalidParameter."""
     member, low, high = {
         "String": ("string_attribute_constraints", "min_length", "max_length"),
         "Number": ("number_attribute_constraints", "min_value", "max_value"),
     }.get(kind, ("", "", ""))
     bounds = given.get(member) or {}
-    least, most = (_bound(name, kind, bounds.get(which)) for which in (low, high))
-    if kind == "String" and most is not None and most > 2048:
-        raise errors.InvalidParameter(f"user.{name}: String attributes cannot have a length of more than 2048")
+    names = ("shortest", "longest") if kind == "String" else ("least", "greatest")
+    asked = (_bound(name, kind, bounds.get(which)) for which in (low, high))
+    found = {key: value for key, value in zip(names, asked, strict=True) if value is not None}
+    least, most = ({**(standard or {}), **found}.get(key) for key in names)
+    if kind == "String" and max(least or 0, most or 0) > LONGEST:
+        raise errors.InvalidParameter(f"user.{name}: String attributes cannot have a length of more than {LONGEST}")
     if least is not None and most is not None and most < least:
         what = "length" if kind == "String" else "value"
         raise errors.InvalidParameter(f"user.{name}: Max {what} cannot be less than min {what}.")
-    names = ("shortest", "longest") if kind == "String" else ("least", "greatest")
-    return {key: value for key, value in zip(names, (least, most), strict=True) if value is not None}
+    return found
 
 
 def _bound(name: str, kind: str, text: str | None) -> int | None:
