@@ -69,7 +69,7 @@ def serve(settings: Settings) -> None:
 
 def worker() -> Flask:
     """The application of one worker process."""
-    _take_signals_of_a_worker()
+    threading.Thread(target=_stop_when_told, name="stop", daemon=True).start()
     try:
         app = create_app(background=Background())
         installation.demand_ready(app)
@@ -81,15 +81,31 @@ def worker() -> Flask:
 
 
 def _take_signals_of_a_worker() -> None:
-    """A worker is forked with the parent's signal handlers, and gets its own only once its application is made; a stop
-    that came in between would be swallowed, and the server would stop only when its patience ends.
+    """Leave SIGTERM to one thread (`_stop_when_told`), and SIGINT to nobody.
 
-    A terminal sends Ctrl-C to workers as well; together with the SIGTERM that the parent then sends, it would hang
-    them in the middle of stopping. The parent's word is enough.
+    A terminal sends Ctrl-C to workers as well; the SIGTERM that the parent then sends is enough. Threads that a worker
+    starts inherit the mask.
     """
     _keep_little_memory()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
+def _stop_when_told() -> None:
+    """Wait for SIGTERM, then call granian's handler from this thread.
+
+    Called as a signal handler, in the main thread, it could interrupt the very wait that it ends: it then waits for a
+    lock its own thread holds, and the worker is killed when the server's patience is over, with the requests it had.
+    A stop that comes before there is a handler ends a worker that has not served yet. It is repeated for the case
+    that it fell between the making of the handler and its first use.
+    """
+    signal.sigwait({signal.SIGTERM})
+    while True:
+        handler = signal.getsignal(signal.SIGTERM)
+        if not callable(handler):
+            os._exit(0)
+        handler(signal.SIGTERM, None)
+        time.sleep(0.5)
 
 
 def _keep_little_memory() -> None:
