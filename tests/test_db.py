@@ -265,7 +265,9 @@ def a_full_pool(env: Env) -> Pool:
         env, client, username="bob", password=PASSWORD, attributes={"email": "bob@example.com"}, origin=env_origin
     )
     with env.transaction():
-        issue.open_session(env, client, user, scope="openid", auth_time=env.now())
+        issue.open_session(
+            env, client, user, scope="openid", auth_time=env.now(), methods=["PASSWORD"], origin=Origin()
+        )
         codes.give(
             env,
             client,
@@ -275,6 +277,8 @@ def a_full_pool(env: Env) -> Pool:
             nonce=None,
             code_challenge=None,
             auth_time=env.now(),
+            methods=["PASSWORD"],
+            browser_session_id=None,
         )
         for table, values in (
             (
@@ -284,9 +288,29 @@ def a_full_pool(env: Env) -> Pool:
             ),
             (
                 "browser_session",
-                {"digest": "d", "pool_id": pool.id, "user_sub": user.sub}
+                {"digest": "d", "id": "b", "pool_id": pool.id, "user_sub": user.sub, "client_id": client.id}
+                | {"methods": [], "ip": "", "user_agent": ""}
                 | {"auth_time": START, "created_at": START, "expires_at": START},
             ),
+            (
+                "device",
+                {"key": "k", "user_sub": user.sub, "group_key": "-g", "salt": "1", "verifier": "v", "last_ip": ""}
+                | {"remembered": True, "trusted": True}
+                | {"created_at": START, "modified_at": START, "authenticated_at": START},
+            ),
+            (
+                "passkey",
+                {"id": "p", "pool_id": pool.id, "user_sub": user.sub, "credential_id": "c", "public_key": "k"}
+                | {"sign_count": 0, "rp_id": "localhost", "name": "n", "aaguid": "a", "transports": []}
+                | {"synced": False, "created_at": START},
+            ),
+            (
+                "passkey_registration",
+                {"user_sub": user.sub, "client_id": client.id, "challenge": "c", "rp_id": "localhost"}
+                | {"expires_at": START},
+            ),
+            ("recovery_code", {"id": "r", "user_sub": user.sub, "digest": "d", "created_at": START}),
+            ("software_token", {"user_sub": user.sub, "secret": "s", "last_step": 0, "created_at": START}),
             ("group", {"pool_id": pool.id, "name": "g", "created_at": START, "modified_at": START}),
             ("membership", {"pool_id": pool.id, "group_name": "g", "user_sub": user.sub, "created_at": START}),
             ("former_password", {"id": "f", "user_sub": user.sub, "hash": "h", "replaced_at": START}),

@@ -10,10 +10,13 @@ from app.models.branding import BrandingAsset, ManagedLoginBranding, UICustomiza
 from app.models.client import Client, ClientSecret
 from app.models.code import Code
 from app.models.credential import Password
+from app.models.device import Device
 from app.models.domain import Domain
+from app.models.factor import RecoveryCode, SoftwareToken
 from app.models.group import Group, Membership
 from app.models.installation import InstallationSecret, ProvisionedLimit, Revision
 from app.models.message import OutboxMessage
+from app.models.passkey import Passkey, PasskeyRegistration
 from app.models.pool import Naming, Pool
 from app.models.pool_change import PoolChange
 from app.models.resource_server import ResourceServer
@@ -34,6 +37,7 @@ __all__ = [
     "Client",
     "ClientSecret",
     "Code",
+    "Device",
     "Domain",
     "FormerPassword",
     "Group",
@@ -43,13 +47,17 @@ __all__ = [
     "Membership",
     "Naming",
     "OutboxMessage",
+    "Passkey",
+    "PasskeyRegistration",
     "Password",
     "Pool",
     "PoolChange",
     "ProvisionedLimit",
+    "RecoveryCode",
     "ResourceServer",
     "Revision",
     "SigningKey",
+    "SoftwareToken",
     "Spent",
     "Terms",
     "Throttle",

@@ -18,13 +18,15 @@ class Attempt(Base):
 
     digest: Mapped[str] = mapped_column(String(43), primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("client.id", ondelete="CASCADE"), index=True)
-    user_sub: Mapped[str] = mapped_column(ForeignKey("user.sub", ondelete="CASCADE"), index=True)
+    user_sub: Mapped[str | None] = mapped_column(ForeignKey("user.sub", ondelete="CASCADE"), index=True)
+    """None where the name means nobody and the client must not learn that: he then walks the same steps."""
     flow: Mapped[str] = mapped_column(String(32))
     asked: Mapped[str] = mapped_column(String(32))
     """The challenge that waits for its answer."""
     proven: Mapped[list[Any]]
     """Names of the challenges that were answered."""
     notes: Mapped[dict[str, Any]]
+    """What earlier steps left for later ones: the name as typed, digests of codes, challenges."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]

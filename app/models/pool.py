@@ -57,6 +57,20 @@ class Naming:
         return self.username_attributes or self.alias_attributes
 
 
+@dataclass(frozen=True)
+class DeviceTracking:
+    """How a pool treats the devices of its users (DeviceConfiguration; reference: 10.5)."""
+
+    on_request: bool
+    """Whether a confirmed device is remembered only when the user says so."""
+    spares_mfa: bool
+    """Whether a remembered device stands in for the second factor (ChallengeRequiredOnNewDevice)."""
+
+
+SECOND_FACTORS = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
+"""Second factors that a pool can offer, in Cognito's names and its order."""
+
+
 class Pool(Base):
     __tablename__ = "pool"
 
@@ -142,6 +156,46 @@ class Pool(Base):
             return ["phone_number", "email"]
         ordered = sorted(given, key=lambda mechanism: int(mechanism["priority"]))
         return [m["name"].removeprefix("verified_") for m in ordered if m["name"] != "admin_only"]
+
+    @property
+    def mfa(self) -> str:
+        """`OFF`, `OPTIONAL` or `ON`."""
+        return str(self.settings.get("mfa_configuration") or "OFF")
+
+    @property
+    def second_factors(self) -> tuple[str, ...]:
+        """Those of SECOND_FACTORS that it offers; none while MFA is off."""
+        if self.mfa == "OFF":
+            return ()
+        offered = {
+            "SMS_MFA": self.settings.get("sms_mfa"),
+            "SOFTWARE_TOKEN_MFA": (self.settings.get("software_token_mfa_configuration") or {}).get("enabled"),
+            "EMAIL_OTP": self.settings.get("email_mfa_configuration") is not None,
+        }
+        return tuple(name for name in SECOND_FACTORS if offered[name])
+
+    @property
+    def first_factors(self) -> tuple[str, ...]:
+        """AllowedFirstAuthFactors: some of PASSWORD, EMAIL_OTP, SMS_OTP, WEB_AUTHN."""
+        policy = self.settings["policies"].get("sign_in_policy") or {}
+        return tuple(policy.get("allowed_first_auth_factors") or ("PASSWORD",))
+
+    @property
+    def passkeys_count_twice(self) -> bool:
+        """Whether a passkey that verified its user is both factors (reference: 10.6)."""
+        given = self.settings.get("web_authn_configuration") or {}
+        return bool(given.get("factor_configuration") == "MULTI_FACTOR_WITH_USER_VERIFICATION")
+
+    @property
+    def device_tracking(self) -> DeviceTracking | None:
+        """None where devices are not looked at."""
+        given = self.settings.get("device_configuration")
+        if given is None:
+            return None
+        return DeviceTracking(
+            on_request=bool(given.get("device_only_remembered_on_user_prompt")),
+            spares_mfa=bool(given.get("challenge_required_on_new_device")),
+        )
 
     @property
     def schema(self) -> dict[str, SchemaAttribute]:

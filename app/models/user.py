@@ -61,6 +61,9 @@ class User(Base):
     family_name_key: Mapped[str | None] = mapped_column(bytewise(512))
     retired: Mapped[dict[str, Any] | None] = mapped_column(document)
     """Values of custom attributes that the pool no longer has, kept so that the change can be undone."""
+    mfa: Mapped[dict[str, Any] | None] = mapped_column(document)
+    """Second factors that were switched on for him: `{"on": [names], "preferred": name or None}`, in Cognito's names
+    (SMS_MFA, SOFTWARE_TOKEN_MFA, EMAIL_OTP, WEB_AUTHN). None: nobody has said anything."""
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     signed_out_at: Mapped[datetime | None]
