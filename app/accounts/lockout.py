@@ -1,78 +1,142 @@
-"""Counting failures, so that a password or a code cannot be found by trying (reference: 4.8).
+"""Counting attempts, so that a password or a code cannot be found by trying (reference: 4.8).
 
-Counted by a digest of the user or, for names that mean nobody, of the name: both lock alike. The lock is read before
-the attempt and again in the transaction that would let it succeed, so that guesses sent in parallel gain nothing.
+Counted by a digest of the user or, for names that mean nobody, of the name: both lock alike. An attempt is counted
+before it is looked at, by one statement that also says whether it may be: a thousand guesses in parallel are a thousand
+attempts. The one that succeeds takes its count back.
+
+Whoever keeps failing would keep the owner out as well. So an address from which the user has signed in lately is
+counted by itself, once the common counter is locked: a stranger's guesses do not lock the owner out at home.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import bindparam, case, delete, select, update
+from sqlalchemy import BindParameter, bindparam, case, delete, exists, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from app import errors
-from app.db import inserting
-from app.env import Env
-from app.models import Pool, Throttle
+from app.db import table, utc
+from app.env import Env, Origin
+from app.models import LoginSession, Pool, Throttle
 
 FREE = 5
-"""Failures without a lock; each further one locks for twice as long, from one second."""
+"""Attempts without a lock; each further one locks for twice as long, from one second."""
 LONGEST = timedelta(minutes=15)
-"""Of a lock, and of the quiet after which failures are forgotten."""
+"""Of a lock, and of the quiet after which attempts are forgotten."""
 
-_COUNTER = select(Throttle.count.label("failures"), Throttle.locked_until, Throttle.expires_at).where(
-    Throttle.key == bindparam("key")
-)
+_LOCKED = select(Throttle.locked_until).where(Throttle.key == bindparam("key"))
 
 
-def key_of(env: Env, pool: Pool, what: str) -> str:
-    """The counter of a user (`what` is his sub) or of a name that means nobody."""
-    return env.keyed.digest("failures", f"{pool.id} {what}")
+@dataclass(frozen=True)
+class Counter:
+    """Whose attempts are counted. `near` is for those from an address that the user is known to use."""
+
+    common: str
+    near: str | None
+    sub: str | None
+    ip: str
 
 
-def check(env: Env, key: str) -> int:
-    """Refuse while locked; otherwise the number of failures counted. One statement. Raises errors.LockedOut."""
-    with env.reading() as session:
-        row = session.execute(_COUNTER, {"key": key}).one_or_none()
-    now = env.now()
-    if row is None or now >= row.expires_at:
-        return 0
-    if row.locked_until is not None and now < row.locked_until:
+def counter(env: Env, pool: Pool, *, sub: str | None = None, nobody: str | None = None, origin: Origin) -> Counter:
+    """Of a user, by his `sub`, or of a name that means `nobody`."""
+    who = f"{pool.id} {sub or f'nobody {nobody}'}"
+    near = env.keyed.digest("failures", f"{who} from {origin.ip}") if sub and origin.ip else None
+    return Counter(env.keyed.digest("failures", who), near, sub, origin.ip)
+
+
+def check(env: Env, counted: Counter) -> None:
+    """Refuse while locked, where nothing can be guessed yet. Raises errors.LockedOut."""
+    if _locked(env, counted.common) and (not _known(env, counted) or _locked(env, counted.near or "")):
         raise errors.LockedOut
-    return int(row.failures)
 
 
-def failed(env: Env, key: str) -> None:
-    """Count a failure, and lock from the fifth on. Inside a transaction that commits the refusal.
+def attempt(env: Env, counted: Counter) -> str:
+    """Count an attempt, or refuse it while locked: it is then not counted, so that nobody can extend a lock. Inside a
+    transaction of its own, committed before the attempt is looked at. Returns which counter it was, for `forgive`.
 
-    A failure that arrives while the lock stands (it was under way when the lock fell) is not counted: an attacker
-    could otherwise extend it for ever.
+    Raises errors.LockedOut.
     """
+    if _add(env, counted.common):
+        return counted.common
+    if counted.near is not None and _known(env, counted) and _add(env, counted.near):
+        return counted.near
+    raise errors.LockedOut
+
+
+def forgive(env: Env, key: str) -> None:
+    """Take an attempt back that was right, but is not all that is asked. Inside a transaction. The others stay counted:
+    whoever has the password has not yet the right to a million codes."""
+    env.db.execute(update(Throttle).where(Throttle.key == key).values(count=Throttle.count - 1, locked_until=None))
+
+
+def forget(env: Env, counted: Counter) -> None:
+    """Forget all attempts, after a success. Inside a transaction."""
+    keys = [key for key in (counted.common, counted.near) if key]
+    env.db.execute(delete(Throttle).where(Throttle.key.in_(keys)))
+
+
+def _locked(env: Env, key: str) -> bool:
+    with env.reading() as session:
+        until = session.scalar(_LOCKED, {"key": key})
+    return until is not None and env.now() < until
+
+
+def _known(env: Env, counted: Counter) -> bool:
+    """Whether the user has a login session from this address. Asked only of those who are locked out."""
+    if counted.near is None:
+        return False
+    mine = exists().where(LoginSession.user_sub == counted.sub, LoginSession.ip == counted.ip)
+    with env.reading() as session:
+        return bool(session.scalar(select(mine)))
+
+
+def _add(env: Env, key: str) -> bool:
+    """Whether the attempt may be made; one statement counts it and sets the lock that follows it."""
     now = env.now()
-    count = _add(env, key, now)
-    if count >= FREE:
-        lock = min(timedelta(seconds=2 ** (count - FREE)), LONGEST) if count < FREE + 10 else LONGEST
-        env.db.execute(
-            update(Throttle).where(Throttle.key == key).values(locked_until=now + lock, expires_at=now + lock + LONGEST)
-        )
+    moments = {"now": now, "quiet": now + LONGEST}
+    for count, lock in _LOCKS.items():
+        moments |= {f"until{count}": now + lock, f"end{count}": now + lock + LONGEST}
+    return env.db.scalar(_counting(env.db.get_bind().dialect.name), {"key": key, **moments}) is not None
 
 
-def succeeded(env: Env, key: str) -> None:
-    """Forget the failures. Inside a transaction."""
-    env.db.execute(delete(Throttle).where(Throttle.key == key))
+_LOCKS = {FREE + n: min(timedelta(seconds=2**n), LONGEST) for n in range(11)}
+"""Number of the attempt, and the lock that follows it; those after the last one lock for as long."""
 
 
-def _add(env: Env, key: str, now: datetime) -> int:
-    """The new count, or 0 where the lock stands. One statement counts, whatever runs in parallel."""
-    quiet = Throttle.expires_at <= now
-    counted = (
-        inserting(env.db, Throttle)
-        .values(key=key, count=1, since=now, expires_at=now + LONGEST)
+@cache
+def _counting(dialect: str) -> ReturningInsert[tuple[int]]:
+    """Built once: it is part of every sign-in."""
+    quiet = Throttle.expires_at <= _moment("now")
+    following = Throttle.count + 1
+    last = max(_LOCKS)
+
+    def by_count(name: str) -> list[Any]:
+        return [
+            *((following == n, _moment(f"{name}{n}")) for n in _LOCKS),
+            (following > last, _moment(f"{name}{last}")),
+        ]
+
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table(Throttle))
+    counting: ReturningInsert[tuple[int]] = (
+        statement.values(key=bindparam("key"), count=1, since=_moment("now"), expires_at=_moment("quiet"))
         .on_conflict_do_update(
             index_elements=[Throttle.key],
-            set_={"count": case((quiet, 1), else_=Throttle.count + 1), "expires_at": now + LONGEST},
-            where=Throttle.locked_until.is_(None) | (Throttle.locked_until <= now),
+            set_={
+                "count": case((quiet, 1), else_=following),
+                "locked_until": case((quiet, null()), *by_count("until"), else_=null()),
+                "expires_at": case((quiet, _moment("quiet")), *by_count("end"), else_=_moment("quiet")),
+            },
+            where=Throttle.locked_until.is_(None) | (Throttle.locked_until <= _moment("now")),
         )
         .returning(Throttle.count)
     )
-    return int(env.db.scalar(counted) or 0)
+    return counting
+
+
+def _moment(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=utc())

@@ -215,7 +215,7 @@ def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *,
     credentials.store(env, user, prepared, expires_at=expires_at)
     _end_what_it_began(env, user)
     codes.forget(env, user, purpose=PURPOSE)
-    lockout.succeeded(env, lockout.key_of(env, pool, user.sub))
+    lockout.forget(env, lockout.counter(env, pool, sub=user.sub, origin=Origin()))
     user.modified_at = now
 
 

@@ -13,7 +13,7 @@ from app.hosted import memory, words
 from app.hosted.errors import Stop
 from app.hosted.forms import ConfirmForm, ResendForm, SignUpForm, sign_up_form
 from app.hosted.page import bp, page, see
-from app.hosted.sign_in import signed_in
+from app.hosted.sign_in import onward
 from app.models import Client
 from app.signin import after_sign_up
 
@@ -78,9 +78,9 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
     """Take the code. The browser that signed up is signed in with it; any other must know the password."""
     pool = client.pool
     name = form.username.data or ""
-    granted = None
+    step = None
     with suppress(errors.AlreadyConfirmed):
-        granted = after_sign_up.confirm(
+        step = after_sign_up.confirm(
             env,
             client,
             username=name,
@@ -90,10 +90,10 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
             origin=web.origin(),
         )
     memory.keep(pool, username=name, destination=None, ticket=None)
-    if granted:
+    if step:
         # Somebody has changed the user meanwhile: the sign-in page will say what is the matter.
         with suppress(errors.NotAuthorized):
-            return signed_in(env, granted)
+            return onward(env, client, step)
     if "redirect_uri" not in request.args:
         raise Stop("confirmed")
     memory.keep(pool, notice="Your account is confirmed. You can sign in now.")

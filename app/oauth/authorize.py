@@ -264,6 +264,8 @@ def _answered(asked: Asked) -> Response:
             nonce=asked.get("nonce"),
             code_challenge=asked.get("code_challenge"),
             auth_time=signed_in.auth_time,
+            methods=signed_in.methods,
+            browser_session_id=signed_in.session_id,
         )
     return _to_client(asked, [("code", code)])
 

@@ -10,10 +10,6 @@ from __future__ import annotations
 from app import errors
 from app.models import Pool
 
-MFA = (
-    "This user pool requires multi-factor authentication, which this version of Cognate cannot ask for: nobody can "
-    "sign in. Set its MfaConfiguration to OPTIONAL or OFF."
-)
 TOKEN_TRIGGERS = ("pre_token_generation", "pre_token_generation_config")
 
 
@@ -27,12 +23,3 @@ def demand_no_trigger(pool: Pool, *triggers: str) -> None:
         if given.get(trigger):
             called = "".join(word.capitalize() for word in trigger.removesuffix("_config").split("_"))
             raise errors.UnexpectedLambda(f"{called} invocation failed due to error TriggersNotAvailable.")
-
-
-def demand_no_second_factor(pool: Pool) -> None:
-    """Refuse when the pool requires a second factor of everybody. Where it is optional nobody can have one yet.
-
-    Raises errors.InvalidUserPoolConfiguration.
-    """
-    if pool.settings.get("mfa_configuration") == "ON":
-        raise errors.InvalidUserPoolConfiguration(MFA)

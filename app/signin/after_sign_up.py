@@ -22,9 +22,9 @@ from app.accounts.sign_up import SignedUp
 from app.crypto.seal import SealBroken
 from app.env import Env, Origin
 from app.models import Client, Password, User
-from app.signin import plan
+from app.signin import flow
 from app.signin.challenges import password
-from app.signin.state import Granted, Proof, SignIn
+from app.signin.state import Proof, SignIn, Step
 
 LIFETIME = timedelta(minutes=15)
 """Time to find the message; afterwards the password is asked for."""
@@ -45,10 +45,9 @@ def ticket(env: Env, client: Client, done: SignedUp) -> str:
     return env.seal.seal(orjson.dumps(_Ticket(client.id, done.user.sub, done.password_version, until)), about=_ABOUT)
 
 
-def confirm(
-    env: Env, client: Client, *, username: str, code: str, ticket: str | None, origin: Origin
-) -> Granted | None:
-    """Confirm a user as `accounts.sign_up.confirm` does. Granted when the ticket is his, else None: he must sign in.
+def confirm(env: Env, client: Client, *, username: str, code: str, ticket: str | None, origin: Origin) -> Step | None:
+    """Confirm a user as `accounts.sign_up.confirm` does. When the ticket is his, the step that follows his password,
+    else None: he must sign in.
 
     Raises what that does. Whoever holds the ticket of a confirmed user learns that he is (a form sent twice).
     """
@@ -62,22 +61,21 @@ def confirm(
         raise
     if mine is None or mine.sub != user.sub:
         return None
-    return _granted(env, client, mine, username, origin)
+    return _onward(env, client, mine, username, origin)
 
 
-def _granted(env: Env, client: Client, mine: _Ticket, name: str, origin: Origin) -> Granted | None:
-    """What `flow` would grant for the password that the ticket vouches for, if it still is the user's. Enabled,
+def _onward(env: Env, client: Client, mine: _Ticket, name: str, origin: Origin) -> Step | None:
+    """What `flow` would ask or grant for the password that the ticket vouches for, if it still is the user's. Enabled,
     unlocked and unchanged he must also be when the session is opened (flow.settle)."""
     found = _user(env, mine)
     if found is None:
         return None
     user, stored = found
-    proven = (password.NAME,)
-    if stored.version != mine.password_version or plan.next_challenge(user, proven) is not None:
+    if stored.version != mine.password_version:
         return None
-    failures = lockout.key_of(env, client.pool, user.sub)
-    sign_in = SignIn(client, "HOSTED_PAGES", name, user, stored, failures, origin, proven)
-    return Granted(user, env.now(), proven, sign_in, Proof(user, stored))
+    failures = lockout.counter(env, client.pool, sub=user.sub, origin=origin)
+    sign_in = SignIn(client, "HOSTED_PAGES", name, user, stored, failures, origin)
+    return flow.proceed(env, sign_in, Proof(user, stored), met=password.NAME, given={})
 
 
 def _user(env: Env, mine: _Ticket) -> tuple[User, Password] | None:

@@ -32,6 +32,8 @@ class SignedIn:
 
     user: User
     auth_time: datetime
+    methods: tuple[str, ...]
+    session_id: str
 
 
 def open_session(env: Env, granted: Granted, *, replacing: str | None = None) -> str:
@@ -47,9 +49,14 @@ def open_session(env: Env, granted: Granted, *, replacing: str | None = None) ->
             env.db.execute(delete(BrowserSession).where(BrowserSession.digest == _digest(env, replacing)))
         row = {
             "digest": _digest(env, token),
+            "id": env.random.uuid(),
             "pool_id": user.pool_id,
             "user_sub": user.sub,
+            "client_id": granted.sign_in.client.id,
             "auth_time": granted.auth_time,
+            "methods": list(granted.proven),
+            "ip": granted.sign_in.origin.ip,
+            "user_agent": granted.sign_in.origin.user_agent,
             "created_at": now,
             "expires_at": now + lifetime(granted.sign_in.client),
         }
@@ -74,7 +81,7 @@ def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:
     browser, user = found
     if env.now() >= browser.expires_at or not user.enabled:
         return None
-    return SignedIn(user, browser.auth_time)
+    return SignedIn(user, browser.auth_time, tuple(browser.methods), browser.id)
 
 
 def close(env: Env, token: str | None) -> None:

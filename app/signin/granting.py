@@ -14,5 +14,13 @@ def tokens(env: Env, granted: Granted) -> issue.Tokens:
     client = granted.sign_in.client
     with env.transaction():
         user = flow.settle(env, granted)
-        opened = issue.open_session(env, client, user, scope=API_SCOPE, auth_time=granted.auth_time)
+        opened = issue.open_session(
+            env,
+            client,
+            user,
+            scope=API_SCOPE,
+            auth_time=granted.auth_time,
+            methods=granted.proven,
+            origin=granted.sign_in.origin,
+        )
     return issue.signed(env, client, user, opened.session, oauth=False, refresh=opened.refresh)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Protocol
 
-from app.env import Origin
-from app.models import Attempt, Client, Password, User
+from app.accounts.lockout import Counter
+from app.env import Env, Origin
+from app.models import Attempt, Client, Device, Password, Pool, User
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,31 @@ class SignIn:
     """As it was typed, or as a step before handed it back."""
     user: User | None
     password: Password | None
-    failures: str
-    """The counter of failures (accounts.lockout)."""
+    failures: Counter
     origin: Origin
     proven: tuple[str, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What earlier steps left for later ones."""
+    device_key: str | None = None
+    """As the client sent it; nothing is known of it."""
+    device: Device | None = None
+    """The user's device of that key, looked up when he has proven himself. It has proven nothing yet."""
     attempt: Attempt | None = None
     """The row that waited for this answer, where there was one."""
+
+    @property
+    def pool(self) -> Pool:
+        return self.client.pool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a challenge tells whoever must answer it, and what it wants to find again with the answer."""
+
+    params: Mapping[str, str]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    send: Callable[[], None] | None = None
+    """Sends a message, once what is asked has been written down."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,28 @@ class Proof:
     password: Password | None
     write: Callable[[User], None] | None = None
     """Called with the user's row, locked."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """For the challenges after it."""
+    met: tuple[str, ...] = ()
+    """Names of what was met, where that is not the challenge alone."""
+
+
+class Challenge(Protocol):
+    """What a module of `challenges` has. Both functions are called with no transaction open, where reading and slow
+    work belong; they know neither what came before nor what comes next."""
+
+    NAME: str
+
+    @property
+    def NEEDS(self) -> tuple[str, ...]:  # noqa: N802 - a constant of the module
+        """Parameters without which an answer is refused, before anything is counted."""
+
+    GUESSABLE: bool
+    """Whether a wrong answer may be a guess, so that each one counts against the lock."""
+
+    def ask(self, env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked: ...
+
+    def answer(self, env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof: ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +89,8 @@ class Ask:
     challenge: str
     params: Mapping[str, str]
     handle: str | None
+    available: tuple[str, ...] = ()
+    """First factors that could be chosen, in the flow where there is a choice."""
 
 
 @dataclass(frozen=True)

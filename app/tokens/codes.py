@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from app import errors
 from app.crypto.base64url import encode
 from app.crypto.seal import same
 from app.db import table
-from app.env import Env
+from app.env import Env, Origin
 from app.models import AuthorizationCode, Client, User
 from app.tokens import claims, issue, revoke
 
@@ -43,6 +44,8 @@ def give(
     nonce: str | None,
     code_challenge: str | None,
     auth_time: datetime,
+    methods: Sequence[str],
+    browser_session_id: str | None,
 ) -> str:
     """A new code for a signed-in user. Inside a transaction: one row."""
     now = env.now()
@@ -56,6 +59,8 @@ def give(
         "nonce": nonce,
         "code_challenge": code_challenge,
         "auth_time": auth_time,
+        "methods": list(methods),
+        "browser_session_id": browser_session_id,
         "created_at": now,
         "expires_at": now + LIFETIME,
         "forget_at": now + REMEMBERED,
@@ -64,7 +69,9 @@ def give(
     return code
 
 
-def redeem(env: Env, client: Client, *, code: str, redirect_uri: str | None, verifier: str | None) -> issue.Tokens:
+def redeem(
+    env: Env, client: Client, *, code: str, redirect_uri: str | None, verifier: str | None, origin: Origin
+) -> issue.Tokens:
     """Tokens for a code (RFC 6749, 4.1.3). The one write of the request, three statements; signed after it.
 
     One UPDATE decides between parallel redemptions; looking first would let two of them pass. The code is consumed
@@ -92,7 +99,15 @@ def redeem(env: Env, client: Client, *, code: str, redirect_uri: str | None, ver
         if user is None or not user.enabled:
             raise errors.InvalidGrant("The user does not exist or is disabled.")
         opened = issue.open_session(
-            env, client, user, scope=taken.scope, auth_time=taken.auth_time, session_id=taken.session_id
+            env,
+            client,
+            user,
+            scope=taken.scope,
+            auth_time=taken.auth_time,
+            methods=taken.methods,
+            origin=origin,
+            session_id=taken.session_id,
+            browser_session_id=taken.browser_session_id,
         )
     return issue.signed(env, client, user, opened.session, oauth=True, refresh=opened.refresh, nonce=taken.nonce)
 

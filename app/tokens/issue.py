@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,11 +10,13 @@ from sqlalchemy import insert
 
 from app.crypto import jose
 from app.db import table
-from app.env import Env
+from app.env import Env, Origin
 from app.models import Client, LoginSession, User
 from app.policy import unbuilt
 from app.tokens import claims, keys
 
+FAMILY = 22
+"""Characters that all refresh tokens of one login session begin with."""
 _OPEN = insert(table(LoginSession))
 _COLUMNS = tuple(table(LoginSession).columns.keys())
 
@@ -38,14 +41,25 @@ class Opened:
 
 
 def open_session(
-    env: Env, client: Client, user: User, *, scope: str, auth_time: datetime, session_id: str | None = None
+    env: Env,
+    client: Client,
+    user: User,
+    *,
+    scope: str,
+    auth_time: datetime,
+    methods: Sequence[str],
+    origin: Origin,
+    session_id: str | None = None,
+    device_key: str | None = None,
+    browser_session_id: str | None = None,
 ) -> Opened:
     """Write down a login session. Inside a transaction: one row. Its tokens are signed after the commit (`signed`):
-    two signatures take longer than all the rest, and SQLite has one writer. Raises errors.UnexpectedLambda
-    (policy.unbuilt)."""
+    two signatures take longer than all the rest, and SQLite has one writer.
+
+    `methods` are the names of the challenges that were met. Raises errors.UnexpectedLambda (policy.unbuilt)."""
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     now = env.now()
-    refresh = env.random.token()
+    family, secret = env.random.token(16), env.random.token()
     session = LoginSession(
         id=session_id or env.random.uuid(),
         user_sub=user.sub,
@@ -53,13 +67,22 @@ def open_session(
         origin_jti=env.random.uuid(),
         scope=scope,
         auth_time=auth_time,
-        refresh_digest=refresh_digest(env, refresh),
+        methods=list(methods),
+        family_digest=refresh_digest(env, family),
+        refresh_digest=refresh_digest(env, family + secret),
+        previous_digest=None,
+        rotated_at=None,
+        device_key=device_key,
+        browser_session_id=browser_session_id,
+        ip=origin.ip,
+        user_agent=origin.user_agent,
         created_at=now,
+        active_at=now,
         expires_at=now + client.refresh_validity,
         revoked_at=None,
     )
     env.db.execute(_OPEN, {name: getattr(session, name) for name in _COLUMNS})
-    return Opened(session, refresh)
+    return Opened(session, family + secret)
 
 
 def signed(

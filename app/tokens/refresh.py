@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 
 from app import errors
+from app.crypto.seal import same
 from app.env import Env
 from app.models import Client, LoginSession, User
 from app.policy import unbuilt
@@ -15,7 +16,7 @@ ROTATES = "Refresh token rotation is not available in this version of Cognate: t
 _BY_TOKEN = (
     select(LoginSession, User)
     .join(User, User.sub == LoginSession.user_sub)
-    .where(LoginSession.refresh_digest == bindparam("digest"))
+    .where(LoginSession.family_digest == bindparam("family"))
     .options(claims.WITH_GROUPS)
 )
 
@@ -41,9 +42,14 @@ def find(env: Env, client: Client, token: str) -> tuple[LoginSession, User]:
         raise errors.RefreshTokenRefused(ROTATES)
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     with env.reading() as database:
-        found = database.execute(_BY_TOKEN, {"digest": issue.refresh_digest(env, token)}).unique().one_or_none()
+        found = (
+            database.execute(_BY_TOKEN, {"family": issue.refresh_digest(env, token[: issue.FAMILY])})
+            .unique()
+            .one_or_none()
+        )
     # Another client's token is answered like an unknown one: whether it exists is none of his business.
-    if found is None or found[0].client_id != client.id:
+    digest = issue.refresh_digest(env, token)
+    if found is None or found[0].client_id != client.id or not same(found[0].refresh_digest, digest):
         raise errors.RefreshTokenRefused
     session, user = found
     if session.revoked_at is not None:

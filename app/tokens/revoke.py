@@ -36,7 +36,7 @@ def refresh_token(env: Env, client: Client, token: str) -> None:
     env.db.execute(
         update(LoginSession)
         .where(
-            LoginSession.refresh_digest == issue.refresh_digest(env, token),
+            LoginSession.family_digest == issue.refresh_digest(env, token[: issue.FAMILY]),
             LoginSession.client_id == client.id,
             LoginSession.revoked_at.is_(None),
         )

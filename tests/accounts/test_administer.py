@@ -215,6 +215,8 @@ def an_authorization_code(env: Env, client: Client, user: User) -> str:
             nonce=None,
             code_challenge=None,
             auth_time=env.now(),
+            methods=["PASSWORD"],
+            browser_session_id=None,
         )
 
 
@@ -239,7 +241,7 @@ def test_what_a_disabled_user_had_and_had_begun_is_over_and_stays_over(env: Env)
     with pytest.raises(errors.RefreshTokenRefused, match="revoked"):
         refresh.tokens(env, client, tokens.refresh or "", oauth=False)
     with pytest.raises(errors.InvalidGrant):
-        codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None)
+        codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None, origin=Origin())
     with pytest.raises(errors.SessionInvalid):
         answer = {"USERNAME": "alice", "NEW_PASSWORD": "Another-horse-8"}
         flow.answer(env, client, challenge=asked.challenge, session=asked.handle, given=answer, origin=Origin())
@@ -265,7 +267,7 @@ def test_a_redeemed_code_is_remembered_so_that_a_second_use_is_noticed(env: Env)
     pool = a_pool(env)
     client, alice = a_client(env, pool), a_user(env, pool)
     code = an_authorization_code(env, client, alice)
-    codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None)
+    codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None, origin=Origin())
     administer.disable(env, pool, username="alice")
     with env.reading() as session:
         assert session.scalar(select(func.count()).select_from(AuthorizationCode)) == 1
@@ -290,7 +292,7 @@ def test_no_session_survives_an_end_that_overtakes_the_sign_in(app: Flask, env: 
                 outcomes.append("refused")
 
     def redeem(code: str) -> Callable[[], Any]:
-        return lambda: codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None)
+        return lambda: codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None, origin=Origin())
 
     acts: list[Callable[[], Any]] = [lambda: end(env, pool, username="alice")]
     if by == "password":
@@ -338,7 +340,9 @@ def fill(env: Env, client: Client, user: User) -> None:
         "former_password": {"id": user.username, "user_sub": user.sub, "hash": "h", "replaced_at": START},
     }
     with env.transaction():
-        issue.open_session(env, client, user, scope="openid", auth_time=env.now())
+        issue.open_session(
+            env, client, user, scope="openid", auth_time=env.now(), methods=["PASSWORD"], origin=Origin()
+        )
         for table, values in others.items():
             env.db.execute(insert(Base.metadata.tables[table]).values(values))
 

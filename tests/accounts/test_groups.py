@@ -412,10 +412,12 @@ def test_a_change_of_groups_is_in_the_next_tokens(
             nonce=None,
             code_challenge=None,
             auth_time=env.now(),
+            methods=["PASSWORD"],
+            browser_session_id=None,
         )
     groups.remove(env, pool, name="admins", username="alice")
     statements()
-    tokens = codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None)
+    tokens = codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None, origin=Origin())
     assert len(statements()) == 3
     assert (said(tokens.access), said(tokens.id)) == ({"cognito:groups": ["staff"]},) * 2
     groups.delete(env, pool, name="staff")

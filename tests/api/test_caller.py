@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import delete
 
 from app.api import caller, registry
-from app.env import Env
+from app.env import Env, Origin
 from app.models import Client, LoginSession, Pool, User
 from app.pools import client_secrets
 from app.tokens import issue, revoke
@@ -153,7 +153,9 @@ def alice(env: Env, pool: Pool) -> User:
 
 def tokens_of(env: Env, client: Client, user: User, scope: str = API_SCOPE) -> issue.Tokens:
     with env.transaction():
-        opened = issue.open_session(env, client, user, scope=scope, auth_time=env.now())
+        opened = issue.open_session(
+            env, client, user, scope=scope, auth_time=env.now(), methods=["PASSWORD"], origin=Origin()
+        )
     return issue.signed(env, client, user, opened.session, oauth=False, refresh=opened.refresh)
 
 

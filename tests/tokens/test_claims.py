@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.env import Env
+from app.env import Env, Origin
 from app.models import Client
 from app.tokens import issue
 from tests.build import a_client, a_pool, a_user
@@ -21,7 +21,9 @@ ALL = {"email", "email_verified", "nickname", "custom:tier"}
 def identity(env: Env, client: Client, *, scope: str = "openid", oauth: bool = True) -> dict[str, Any]:
     user = a_user(env, client.pool, nickname="Al", **{"custom:tier": "gold", "dev:custom:score": "7"})
     with env.transaction():
-        opened = issue.open_session(env, client, user, scope=scope, auth_time=env.now())
+        opened = issue.open_session(
+            env, client, user, scope=scope, auth_time=env.now(), methods=["PASSWORD"], origin=Origin()
+        )
     token = issue.signed(env, client, user, opened.session, oauth=oauth).id
     assert token
     part = token.split(".")[1]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from app import errors
-from app.env import Env
+from app.env import Env, Origin
 from app.models import AuthorizationCode, Client, LoginSession, User
 from app.tokens import codes
 from tests.build import CALLBACK, a_client, a_pool, a_user
@@ -40,11 +40,13 @@ def given(env: Env, client: Client, user: User, **changes: Any) -> str:
         "auth_time": env.now() - timedelta(minutes=5),
     }
     with env.transaction():
-        return codes.give(env, client, user.sub, **{**usual, **changes})
+        return codes.give(env, client, user.sub, **{**usual, **changes}, methods=["PASSWORD"], browser_session_id=None)
 
 
 def redeemed(env: Env, client: Client, code: str, **changes: Any) -> Any:
-    return codes.redeem(env, client, **{"code": code, "redirect_uri": CALLBACK, "verifier": VERIFIER, **changes})
+    return codes.redeem(
+        env, client, **{"code": code, "redirect_uri": CALLBACK, "verifier": VERIFIER, **changes}, origin=Origin()
+    )
 
 
 def rows(env: Env, table: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app import errors
 from app.config import Settings
-from app.env import STALE_AFTER, Env
+from app.env import Env, Origin, STALE_AFTER
 from app.models import Client, Pool, SigningKey
 from app.pools import find
 from app.tokens import issue, keys, verify
@@ -48,7 +48,13 @@ def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> None:
 def tokens(env: Env, client: Client, user: Any) -> issue.Tokens:
     with env.transaction():
         opened = issue.open_session(
-            env, client, user, scope="openid aws.cognito.signin.user.admin", auth_time=env.now()
+            env,
+            client,
+            user,
+            scope="openid aws.cognito.signin.user.admin",
+            auth_time=env.now(),
+            methods=["PASSWORD"],
+            origin=Origin(),
         )
     return issue.signed(env, client, user, opened.session, oauth=True)
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app import errors
 from app.crypto.base64url import decode, encode
-from app.env import Env
+from app.env import Env, Origin
 from app.models import Client, LoginSession, User
 from app.pools import find
 from app.tokens import issue, keys, refresh, revoke, verify
@@ -23,7 +23,9 @@ from tests.conftest import Clock
 
 def issued(env: Env, client: Client, user: User, *, scope: str = API_SCOPE, oauth: bool = False, **more: Any) -> Any:
     with env.transaction():
-        opened = issue.open_session(env, client, user, scope=scope, auth_time=env.now())
+        opened = issue.open_session(
+            env, client, user, scope=scope, auth_time=env.now(), methods=["PASSWORD"], origin=Origin()
+        )
     return issue.signed(env, client, user, opened.session, oauth=oauth, refresh=opened.refresh, **more)
 
 

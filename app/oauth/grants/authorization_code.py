@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app import web
 from app.oauth.client import OAuthClient
 from app.oauth.grants.grant import Grant
 from app.tokens import codes, issue
@@ -19,4 +20,5 @@ class AuthorizationCode(Grant):
             code=self.required("code"),
             redirect_uri=self.required("redirect_uri"),
             verifier=self.optional("code_verifier"),
+            origin=web.origin(),
         )

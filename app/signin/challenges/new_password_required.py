@@ -11,25 +11,32 @@ from app.accounts import attributes as writing
 from app.accounts import credentials
 from app.accounts.passwords import replace
 from app.env import Env
-from app.models import Client, User
+from app.models import User
 from app.policy import attributes as policy
 from app.policy import passwords as password_policy
-from app.signin.state import Proof, SignIn
+from app.signin.state import Asked, Proof, SignIn
 
 NAME = "NEW_PASSWORD_REQUIRED"
+NEEDS = ("NEW_PASSWORD",)
+GUESSABLE = False
 PREFIX = "userAttributes."
 
 
-def ask(env: Env, client: Client, user: User) -> dict[str, str]:
+def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
     """Who it is, what is known of him that the client may read, and which required attributes are missing."""
+    client, user = sign_in.client, sign_in.user
+    if user is None:
+        raise errors.SessionInvalid
     known = policy.readable(user.all_attributes, client.readable)
     del known["sub"]
     missing = policy.missing_required(client.pool, user.all_attributes)
-    return {
-        "USER_ID_FOR_SRP": user.username,
-        "requiredAttributes": orjson.dumps([PREFIX + name for name in missing]).decode("utf-8"),
-        "userAttributes": orjson.dumps(known).decode("utf-8"),
-    }
+    return Asked(
+        {
+            "USER_ID_FOR_SRP": user.username,
+            "requiredAttributes": orjson.dumps([PREFIX + name for name in missing]).decode("utf-8"),
+            "userAttributes": orjson.dumps(known).decode("utf-8"),
+        }
+    )
 
 
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
@@ -42,9 +49,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     user, pool = sign_in.user, sign_in.client.pool
     if user is None:
         raise errors.SessionInvalid
-    password = given.get("NEW_PASSWORD")
-    if not password:
-        raise errors.InvalidParameter("Missing required parameter NEW_PASSWORD", field="password")
+    password = given["NEW_PASSWORD"]
     attributes = {name[len(PREFIX) :]: value for name, value in given.items() if name.startswith(PREFIX)}
     policy.check_writable(attributes, sign_in.client.writable)
     policy.check_values(pool, attributes, new=False)

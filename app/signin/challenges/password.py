@@ -10,9 +10,16 @@ from app import errors
 from app.accounts import credentials, find
 from app.env import Env
 from app.models import Password, User
-from app.signin.state import Proof, SignIn
+from app.signin.state import Asked, Proof, SignIn
 
 NAME = "PASSWORD"
+NEEDS = ("PASSWORD",)
+GUESSABLE = True
+
+
+def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
+    """For the password alone: the name has been said."""
+    return Asked({"USERNAME": sign_in.name})
 
 
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
@@ -20,9 +27,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
 
     Raises errors.NotAuthorized for a wrong one, UserNotFound where the client may know.
     """
-    password = given.get("PASSWORD")
-    if not password:
-        raise errors.InvalidParameter("Missing required parameter PASSWORD", field="password")
+    password = given["PASSWORD"]
     stored = sign_in.password
     if sign_in.user is None or stored is None:
         env.passwords.verify_nothing(password)

@@ -23,9 +23,11 @@ from app.db import raising, table
 from app.env import Env
 from app.models import Client, Spent, User
 from app.policy.attributes import looks_like_email, looks_like_phone, name_key
-from app.signin.state import Proof, SignIn
+from app.signin.state import Asked, Proof, SignIn
 
 NAME = "PASSWORD_VERIFIER"
+NEEDS = ("PASSWORD_CLAIM_SECRET_BLOCK", "PASSWORD_CLAIM_SIGNATURE", "TIMESTAMP")
+GUESSABLE = True
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a client's TIMESTAMP may be from ours (the reference leaves it open)."""
 _ABOUT = "srp secret block"
@@ -37,6 +39,7 @@ class Block:
     """What SECRET_BLOCK holds: for whom, for which client, until when, and the numbers of the exchange."""
 
     client_id: str
+    flow: str
     name: str
     """The username that both sides hash; for a name that means nobody, a stable invented one."""
     known: bool
@@ -46,7 +49,7 @@ class Block:
     until: float
 
 
-def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> dict[str, str]:
+def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
     """Parameters of PASSWORD_VERIFIER. A name that means nobody gets ones of the same shape, the same each time.
 
     Raises errors.InvalidParameter for an SRP_A that is none, UserNotFound where the client may know.
@@ -66,6 +69,7 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> dict[str, str]:
     b_public = srp.server_public(verifier, b)
     block = Block(
         client_id=sign_in.client.id,
+        flow=sign_in.flow,
         name=name,
         known=sign_in.user is not None,
         b=f"{b:x}",
@@ -74,18 +78,20 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> dict[str, str]:
         until=(env.now() + sign_in.client.session_validity).timestamp(),
     )
     sealed = env.seal.seal(orjson.dumps(block), about=_ABOUT)
-    return {
-        "SALT": salt,
-        "SECRET_BLOCK": base64.b64encode(sealed.encode("ascii")).decode("ascii"),
-        "SRP_B": b_public,
-        "USERNAME": name,
-        "USER_ID_FOR_SRP": name,
-    }
+    return Asked(
+        {
+            "SALT": salt,
+            "SECRET_BLOCK": base64.b64encode(sealed.encode("ascii")).decode("ascii"),
+            "SRP_B": b_public,
+            "USERNAME": name,
+            "USER_ID_FOR_SRP": name,
+        }
+    )
 
 
 def opened(env: Env, client: Client, given: Mapping[str, str]) -> Block:
     """The block that a client brings back. Raises errors.InvalidParameter, SessionInvalid, SessionExpired."""
-    for name in ("PASSWORD_CLAIM_SECRET_BLOCK", "PASSWORD_CLAIM_SIGNATURE", "TIMESTAMP"):
+    for name in NEEDS:
         if not given.get(name):
             raise errors.InvalidParameter(f"Missing required parameter {name}")
     try:
@@ -100,8 +106,11 @@ def opened(env: Env, client: Client, given: Mapping[str, str]) -> Block:
     return block
 
 
-def answer(env: Env, sign_in: SignIn, block: Block, given: Mapping[str, str]) -> Proof:
+def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     """Compare signatures. Raises errors.NotAuthorized; SessionUsed when this very answer has been accepted before."""
+    block = opened(env, sign_in.client, given)
+    if block.flow != sign_in.flow or (sign_in.user is not None and block.name != sign_in.user.username):
+        raise errors.SessionInvalid
     encoded = given["PASSWORD_CLAIM_SECRET_BLOCK"]
     timestamp = given["TIMESTAMP"]
     moment = srp.parse_timestamp(timestamp)
