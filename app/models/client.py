@@ -123,6 +123,12 @@ class Client(Base):
         """Whether a refresh token is good for one refresh, which gives the next one (RefreshTokenRotation)."""
         return bool((self.settings.get("refresh_token_rotation") or {}).get("feature") == "ENABLED")
 
+    @property
+    def retry_grace(self) -> timedelta:
+        """How long a refresh that is repeated, because its answer was lost, gets the same answer."""
+        given = self.settings.get("refresh_token_rotation") or {}
+        return timedelta(seconds=given.get("retry_grace_period_seconds") or 0)
+
     def _validity(self, token: str) -> timedelta:
         number, unit = DEFAULT_VALIDITY[token]
         given = self.settings.get(f"{token}_token_validity") or number

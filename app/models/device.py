@@ -26,8 +26,8 @@ class Device(Base):
     """Sealed, for it is as good as the device's password to whoever would guess at that."""
     remembered: Mapped[bool]
     trusted: Mapped[bool]
-    """Whether it may stand in for a second factor. It ends when the password is reset or a factor changes; the device
-    is then asked for one, and is trusted again."""
+    """Whether it may stand in for a second factor. It ends when the password or a factor changes; the user is then
+    asked for one, and the device is trusted again."""
     last_ip: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]

@@ -30,6 +30,8 @@ class Passkey(Base):
     transports: Mapped[list[Any]]
     synced: Mapped[bool]
     """Whether it may be on several devices (backup eligible), which then need not agree on a counter."""
+    backed_up: Mapped[bool]
+    """Whether it was on several, or kept somewhere else, when it was last used (backup state)."""
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
 

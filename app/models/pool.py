@@ -67,6 +67,8 @@ class DeviceTracking:
     """Whether a remembered device stands in for the second factor (ChallengeRequiredOnNewDevice)."""
 
 
+ACR_LEVELS = {f"Level{n}": {"acr_value": f"urn:cognito:loa:{n}"} for n in range(1, 5)}
+"""What the levels of authentication are called in a pool that does not name them (reference: 6.6)."""
 SECOND_FACTORS = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
 """Second factors that a pool can offer, in Cognito's names and its order."""
 
@@ -196,6 +198,20 @@ class Pool(Base):
             on_request=bool(given.get("device_only_remembered_on_user_prompt")),
             spares_mfa=bool(given.get("challenge_required_on_new_device")),
         )
+
+    @property
+    def most_sessions(self) -> int | None:
+        """How many token sessions a user may have; None where they are not tracked (reference: 6.8)."""
+        given = self.settings.get("session_configuration") or {}
+        if given.get("user_session_tracking") != "ENABLED":
+            return None
+        return int(given["token_session"]["max_per_user"])
+
+    @property
+    def acr_values(self) -> tuple[str, ...]:
+        """What the four levels of authentication are called, the lowest first (AcrConfiguration)."""
+        given = self.settings.get("acr_configuration") or {}
+        return tuple(str(given.get(level, called)["acr_value"]) for level, called in ACR_LEVELS.items())
 
     @property
     def schema(self) -> dict[str, SchemaAttribute]:

@@ -24,6 +24,8 @@ class LoginSession(Base):
     auth_time: Mapped[datetime]
     methods: Mapped[list[Any]]
     """Names of the challenges that were met, in their order: what `amr` and `acr` are made of."""
+    acr_asked: Mapped[bool]
+    """Whether the client asked its tokens to say how he signed in (`acr_values`)."""
     family_digest: Mapped[str] = mapped_column(String(43), unique=True)
     """Of the part that all refresh tokens of this session begin with. Whoever knows it has had one of them."""
     refresh_digest: Mapped[str] = mapped_column(String(43))

@@ -17,6 +17,9 @@ class Throttle(Base):
 
     key: Mapped[str] = mapped_column(String(43), primary_key=True)
     count: Mapped[int]
+    """Of calls, or of attempts that failed."""
+    pending: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Of attempts that are being looked at."""
     since: Mapped[datetime]
     locked_until: Mapped[datetime | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)

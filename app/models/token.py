@@ -25,6 +25,7 @@ class AuthorizationCode(Base):
     code_challenge: Mapped[str | None] = mapped_column(String(128))
     auth_time: Mapped[datetime]
     methods: Mapped[list[Any]]
+    acr_asked: Mapped[bool]
     browser_session_id: Mapped[str | None] = mapped_column(String(36))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]

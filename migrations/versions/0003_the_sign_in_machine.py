@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("attachment", sa.String(length=32), nullable=True),
         sa.Column("transports", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("synced", sa.Boolean(), nullable=False),
+        sa.Column("backed_up", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["pool_id"], ["pool.id"], name=op.f("fk_passkey_pool_id"), ondelete="CASCADE"),
@@ -118,6 +119,7 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("methods", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False)
         )
+        batch_op.add_column(sa.Column("acr_asked", sa.Boolean(), nullable=False))
         batch_op.add_column(sa.Column("browser_session_id", sa.String(length=36), nullable=True))
 
     with op.batch_alter_table("browser_session") as batch_op:
@@ -138,6 +140,7 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("methods", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False)
         )
+        batch_op.add_column(sa.Column("acr_asked", sa.Boolean(), nullable=False))
         batch_op.add_column(sa.Column("family_digest", sa.String(length=43), nullable=False))
         batch_op.add_column(sa.Column("previous_digest", sa.String(length=43), nullable=True))
         batch_op.add_column(sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True))
@@ -152,6 +155,9 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_login_session_device_key"), ["device_key"], unique=False)
         batch_op.create_unique_constraint(batch_op.f("uq_login_session_family_digest"), ["family_digest"])
 
+    with op.batch_alter_table("throttle") as batch_op:
+        batch_op.add_column(sa.Column("pending", sa.Integer(), server_default="0", nullable=False))
+
     with op.batch_alter_table("user") as batch_op:
         batch_op.add_column(sa.Column("mfa", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True))
 
@@ -161,6 +167,9 @@ def downgrade() -> None:
         op.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
     with op.batch_alter_table("user") as batch_op:
         batch_op.drop_column("mfa")
+
+    with op.batch_alter_table("throttle") as batch_op:
+        batch_op.drop_column("pending")
 
     with op.batch_alter_table("login_session") as batch_op:
         batch_op.drop_constraint(batch_op.f("uq_login_session_family_digest"), type_="unique")
@@ -176,6 +185,7 @@ def downgrade() -> None:
         batch_op.drop_column("rotated_at")
         batch_op.drop_column("previous_digest")
         batch_op.drop_column("family_digest")
+        batch_op.drop_column("acr_asked")
         batch_op.drop_column("methods")
 
     with op.batch_alter_table("browser_session") as batch_op:
@@ -190,6 +200,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("authorization_code") as batch_op:
         batch_op.drop_column("browser_session_id")
+        batch_op.drop_column("acr_asked")
         batch_op.drop_column("methods")
 
     with op.batch_alter_table("attempt") as batch_op:
