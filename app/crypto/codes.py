@@ -18,6 +18,7 @@ _LOWER = "abcdefghijkmnpqrstuvwxyz"
 _DIGITS = "23456789"
 _SYMBOLS = "@#%*+=_-"
 _SHORTEST_TEMPORARY_PASSWORD = 12
+_WRITTEN_DOWN = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def digits(n: int) -> str:
@@ -74,6 +75,11 @@ def temporary_password(length: int, *, upper: bool, lower: bool, digits: bool, s
     drawn += _drawn(filling, max(length, _SHORTEST_TEMPORARY_PASSWORD) - len(drawn))
     secrets.SystemRandom().shuffle(drawn)
     return "".join(drawn)
+
+
+def recovery_code() -> str:
+    """`xxxxx-xxxxx-xxxxx`, for paper: 74 bits, of letters and digits that nobody confuses."""
+    return "-".join(_drawn(_WRITTEN_DOWN, 5) for _ in range(3))
 
 
 def _drawn(alphabet: str, n: int) -> str:

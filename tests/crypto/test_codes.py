@@ -65,3 +65,10 @@ def test_what_is_required_stands_in_no_known_place() -> None:
         password = codes.temporary_password(12, upper=True, lower=True, digits=True, symbols=True)
         places |= {i for i, letter in enumerate(password) if letter in SYMBOLS_OF_COGNITO}
     assert places == set(range(12))
+
+
+def test_a_recovery_code_has_more_than_64_bits_and_nothing_that_is_confused() -> None:
+    made = {codes.recovery_code() for _ in range(200)}
+    assert len(made) == 200
+    assert all(re.fullmatch(r"[a-hjkmnp-z2-9]{5}(-[a-hjkmnp-z2-9]{5}){2}", code) for code in made)
+    assert set("".join(made)) - {"-"} == set("abcdefghjkmnpqrstuvwxyz23456789")
