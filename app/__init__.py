@@ -26,11 +26,12 @@ from app.crypto import codes
 from app.crypto.passwords import Hasher
 from app.crypto.seal import KeyedHash, Seal
 from app.db import db, engine_options, reading_options
-from app.env import Cache, Env, Keyed, Sender
+from app.env import Cache, Env, Keyed, Sender, Triggers
 from app.messaging.email import Nowhere, Smtp
 from app.messaging.outbox import Outbox
 from app.models import Revision
 from app.oauth import well_known
+from app.triggers import Functions
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,6 +49,7 @@ def create_app(
     ticks: Callable[[], float] = time.monotonic,
     mail: Sender | None = None,
     sms: Sender | None = None,
+    triggers: Triggers | None = None,
     background: Background | None = None,
 ) -> Flask:
     """The application. Without settings they are read from the environment (raising config.SettingsError). Without a
@@ -90,6 +92,7 @@ def create_app(
         ),
         mail=mail or _mail(settings, now),
         sms=sms or _sms(settings, now),
+        triggers=triggers or Functions(),
         cache=Cache(_revision_of(reading_options(settings.database_url)), ticks),
         reading_options=reading_options(settings.database_url),
         later=unseen or at_once,
