@@ -324,6 +324,19 @@ class SessionInvalid(NotAuthorized):
     message = "Invalid session for the user."
 
 
+class CodeUsed(ExpiredCode):
+    """The code of an authenticator app that has been taken already. Nothing is written on the way to it."""
+
+    message = "Your software token has already been used once."
+    keep = False
+
+
+class TooManyCodes(TooManyRequests):
+    """Sign-in codes that were sent to one user within the hour (accounts.limits)."""
+
+    message = "Attempt limit exceeded, please try after some time."
+
+
 class SignUpClosed(NotAuthorized):
     message = "SignUp is not permitted for this user pool"
 

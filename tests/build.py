@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm.attributes import set_committed_value
 
-from app.accounts import credentials, sign_up
-from app.env import Env
-from app.models import Client, Pool, User
-from app.pools import app_clients, resource_servers, user_pools
+from app.accounts import credentials, devices, passkeys, sign_up, software_token
+from app.crypto import srp, totp
+from app.env import Env, Origin
+from app.models import Client, Device, LoginSession, Pool, User
+from app.pools import app_clients, mfa, resource_servers, user_pools
+from app.tokens.issue import Tokens
+from tests.authenticator import Authenticator
 
 PASSWORD = "Correct-horse-7"
+DEVICE_PASSWORD = "made up by the device"
 CALLBACK = "https://app.example.com/callback"
 LOGOUT = "https://app.example.com/"
+PAGE = "https://app.example.com"
+"""The origin of the client's pages."""
 
 
 def a_pool(env: Env, **settings: Any) -> Pool:
@@ -26,6 +36,25 @@ def a_pool(env: Env, **settings: Any) -> Pool:
         **settings,
     }
     return user_pools.create(env, name="People", settings=given, algorithm=algorithm)
+
+
+def with_factors(env: Env, pool: Pool, demand: str, *factors: str) -> Pool:
+    """The pool with MFA `OPTIONAL` or `ON`, by these of SMS_MFA, SOFTWARE_TOKEN_MFA, EMAIL_OTP."""
+    given: dict[str, Any] = {
+        "SMS_MFA": ("sms_mfa_configuration", {"sms_configuration": {"sns_caller_arn": "arn:aws:iam::1:role/sms"}}),
+        "SOFTWARE_TOKEN_MFA": ("software_token_mfa_configuration", {"enabled": True}),
+        "EMAIL_OTP": ("email_mfa_configuration", {"message": "Your code is {####}", "subject": "Signing in"}),
+    }
+    return mfa.configure(env, pool, {"mfa_configuration": demand, **dict(given[name] for name in factors)})
+
+
+def a_pool_with_passkeys(env: Env, *, passkeys: dict[str, Any] | None = None, **settings: Any) -> Pool:
+    """A pool whose users may sign in by passkey, at pages of example.com unless `passkeys` says otherwise."""
+    policies = {"sign_in_policy": {"allowed_first_auth_factors": ["PASSWORD", "WEB_AUTHN"]}}
+    pool = a_pool(env, policies=policies, **settings)
+    return mfa.configure(
+        env, pool, {"web_authn_configuration": {"relying_party_id": "example.com", **(passkeys or {})}}
+    )
 
 
 def a_client(env: Env, pool: Pool, *, secret: bool = False, **settings: Any) -> Client:
@@ -82,3 +111,44 @@ def a_user(
         credentials.store(env, user, prepared)
     set_committed_value(user, "memberships", [])
     return user
+
+
+def an_app(env: Env, user: User) -> str:
+    """An authenticator app that he has set up a minute ago; returns the secret that is in it."""
+    secret, write = software_token.begin(env, user)
+    with env.transaction():
+        write()
+    now = env.now() - timedelta(minutes=1)
+    earlier = replace(env, now=lambda: now)
+    matched = software_token.fits(earlier, user, software_token.waiting(env, user), totp.code_at(secret, now))
+    assert matched is not None
+    with env.transaction():
+        software_token.take_into_use(env, matched, name=None, first=True)
+    return secret
+
+
+def a_verifier(group_key: str, key: str, password: str = DEVICE_PASSWORD) -> dict[str, str]:
+    """What a device confirms its key with, as Cognito's clients make it: `password_verifier` and `salt`."""
+    salt = srp.new_salt()
+    made = int(srp.verifier(group_key, key, password, salt), 16)
+    encoded = [base64.b64encode(srp.pad(number)).decode("ascii") for number in (made, int(salt, 16))]
+    return dict(zip(("password_verifier", "salt"), encoded, strict=True))
+
+
+def a_device(env: Env, client: Client, user: User, tokens: Tokens, *, name: str = "Her phone") -> Device:
+    """The device that signed in for these tokens, confirmed with DEVICE_PASSWORD."""
+    assert tokens.new_device is not None
+    key = tokens.new_device.key
+    with env.reading() as database:
+        session = database.scalars(select(LoginSession).where(LoginSession.device_key == key)).one()
+    verifier = a_verifier(tokens.new_device.group_key, key)
+    devices.confirm(env, client, user, session, key=key, name=name, origin=Origin("203.0.113.7"), **verifier)
+    return devices.recognise(env, user, key)
+
+
+def a_passkey(env: Env, client: Client, user: User, **how: Any) -> Authenticator:
+    """An authenticator with a passkey that he has registered, at the client's own page."""
+    key = Authenticator(**how)
+    options = passkeys.start(env, client, user)
+    passkeys.complete(env, client, user, credential=key.register(options, PAGE))
+    return key

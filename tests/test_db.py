@@ -302,7 +302,7 @@ def a_full_pool(env: Env) -> Pool:
                 "passkey",
                 {"id": "p", "pool_id": pool.id, "user_sub": user.sub, "credential_id": "c", "public_key": "k"}
                 | {"sign_count": 0, "rp_id": "localhost", "name": "n", "aaguid": "a", "transports": []}
-                | {"synced": False, "created_at": START},
+                | {"synced": False, "backed_up": False, "created_at": START},
             ),
             (
                 "passkey_registration",

@@ -81,6 +81,32 @@ def verification(
     )
 
 
+def sign_in_code(pool: Pool, attribute: str, address: str, code: str) -> Message:
+    """The code that signs in, alone or after a password (SmsAuthenticationMessage, EmailMfaConfiguration).
+
+    Raises errors.UnexpectedLambda (policy.unbuilt)."""
+    demand_own_words(pool, attribute)
+    if attribute == "email":
+        given = pool.settings.get("email_mfa_configuration") or {}
+        subject = given.get("subject") or "Your authentication code"
+        body = given.get("message") or f"Your authentication code is {CODE}"
+        html = _is_html(body)
+    else:
+        subject = ""
+        body = pool.settings.get("sms_authentication_message") or f"Your authentication code is {CODE}. "
+        html = False
+    return Message(
+        to=address,
+        channel=CHANNEL[attribute],
+        purpose="sign_in",
+        subject=subject,
+        body=body.replace(CODE, code),
+        code=code,
+        pool_id=pool.id,
+        html=html,
+    )
+
+
 def demand_own_words(pool: Pool, attribute: str) -> None:
     """Refuse where a trigger would have chosen the words, or sent the message. Raises errors.UnexpectedLambda."""
     sender = "custom_email_sender" if attribute == "email" else "custom_sms_sender"

@@ -1,8 +1,8 @@
 """What a pool may ask for and this version cannot do: refused where it would have to act, never passed over.
 
 The API stores every setting, because tools describe back what they have set. A setting that protects somebody must
-then not be a promise that nobody keeps: a pool whose trigger would have examined a sign-up takes none, and a pool that
-requires a second factor signs nobody in (docs/decisions/006).
+then not be a promise that nobody keeps: a pool whose trigger would have examined a sign-up takes none, and one whose
+trigger would have written into tokens gives none out (docs/decisions/006).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def check(pool: Pool, settings: Mapping[str, Any], *, scopes: Collection[str], c
     for provider in settings.get("supported_identity_providers") or []:
         if provider != "COGNITO":
             raise errors.InvalidParameter(f"The provider {provider} does not exist for User Pool {pool.id}.")
-    _check_auth_flows(settings)
+    _check_auth_flows(settings, confidential)
     _check_attributes(pool, settings)
     _check_oauth(settings, scopes, confidential)
     for url in [*settings.get("callback_urls", []), *settings.get("logout_urls", [])]:
@@ -56,8 +56,10 @@ def check(pool: Pool, settings: Mapping[str, Any], *, scopes: Collection[str], c
     _check_validity(settings)
 
 
-def _check_auth_flows(settings: Mapping[str, Any]) -> None:
+def _check_auth_flows(settings: Mapping[str, Any], confidential: bool) -> None:
     flows = settings.get("explicit_auth_flows") or []
+    if "ALLOW_CLIENT_TOKEN_AUTH" in flows and (len(set(flows)) > 1 or not confidential):
+        raise errors.InvalidParameter("ALLOW_CLIENT_TOKEN_AUTH must be the only auth flow, of a client with a secret.")
     legacy = [flow for flow in flows if flow in LEGACY_FLOWS]
     if legacy and len(legacy) != len(flows):
         raise errors.InvalidParameter("The auth flows of the old and of the new style cannot be mixed.")

@@ -14,6 +14,7 @@ from typing import Any
 
 from app import errors
 from app.messaging.messages import CODE, USERNAME
+from app.models.pool import ACR_LEVELS
 from app.pools import schema
 
 Settings = dict[str, Any]
@@ -29,8 +30,6 @@ UPDATED = frozenset(
 """What an update puts back to its default when it does not give it. All else stays: what cannot be changed, and what
 other operations set."""
 FIRST_FACTORS = ["PASSWORD"]
-LEVELS = {f"Level{n}": {"acr_value": f"urn:cognito:loa:{n}"} for n in range(1, 5)}
-"""What the levels of authentication are called in a pool that does not name them (reference: 6.6)."""
 MOST_TAGS = 50
 _FLAGS = ("require_uppercase", "require_lowercase", "require_numbers", "require_symbols")
 _MIRRORS = {
@@ -198,7 +197,7 @@ def _check(settings: Mapping[str, Any]) -> None:
             "AttributesRequireVerificationBeforeUpdate must be among the AutoVerifiedAttributes."
         )
     _check_recovery((settings.get("account_recovery_setting") or {}).get("recovery_mechanisms") or [])
-    levels = {**LEVELS, **(settings.get("acr_configuration") or {})}
+    levels = {**ACR_LEVELS, **(settings.get("acr_configuration") or {})}
     if len({level["acr_value"] for level in levels.values()}) < len(levels):
         raise errors.InvalidParameter("The names of AcrConfiguration must be unique, with those of the other levels.")
     check_sms(settings.get("sms_configuration") or {})

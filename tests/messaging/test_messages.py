@@ -9,6 +9,7 @@ from app.accounts import administer
 from app.env import Env
 from app.messaging import messages
 from app.messaging.messages import Delivery
+from app.pools import mfa
 from tests.build import a_pool, a_user
 from tests.conftest import Clock
 
@@ -146,3 +147,17 @@ def test_words_that_a_trigger_would_choose_are_not_replaced_by_others(env: Env, 
         messages.verification(pool, "email", "alice@example.com", "123456", purpose="sign_up")
     with pytest.raises(errors.UnexpectedLambda):
         messages.invitation(pool, "email", user, "alice", "secret")
+
+
+def test_a_code_to_sign_in_with_has_words_of_its_own(env: Env) -> None:
+    pool = a_pool(env)
+    mail = messages.sign_in_code(pool, "email", "a@example.com", "123456")
+    assert (mail.subject, mail.body) == ("Your authentication code", "Your authentication code is 123456")
+    assert (mail.to, mail.purpose, mail.code, mail.html) == ("a@example.com", "sign_in", "123456", False)
+    sms = messages.sign_in_code(pool, "phone_number", "+15555550100", "123456")
+    assert (sms.channel, sms.subject, sms.body) == ("sms", "", "Your authentication code is 123456. ")
+    words = {"message": "<b>{####}</b>", "subject": "{####}?"}
+    given = {"mfa_configuration": "OPTIONAL", "email_mfa_configuration": words}
+    mail = messages.sign_in_code(mfa.configure(env, pool, given), "email", "a@example.com", "123456")
+    # What a lock screen shows of a mail is its subject.
+    assert (mail.subject, mail.body, mail.html) == ("{####}?", "<b>123456</b>", True)

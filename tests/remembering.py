@@ -1,0 +1,59 @@
+"""A device as an SDK plays it: the client's half of SRP, made from the formulas (reference: 5.2, 5.7)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+
+from app.crypto.srp import N, g, k, pad
+
+
+def _hash(*parts: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(b"".join(parts)).digest(), "big")
+
+
+class Device:
+    """What an application keeps of its device. `password` is the secret; `salt` 16 bytes."""
+
+    def __init__(self, key: str, group: str, *, password: str | None = None, salt: bytes | None = None) -> None:
+        self.key, self.group = key, group
+        self.password = password or base64.b64encode(secrets.token_bytes(40)).decode()
+        self.salt = int.from_bytes(salt or secrets.token_bytes(16), "big")
+        self.a = secrets.randbits(256)
+
+    def _x(self, salt: int) -> int:
+        return _hash(pad(salt), hashlib.sha256(f"{self.group}{self.key}:{self.password}".encode()).digest())
+
+    @property
+    def verifier(self) -> int:
+        return pow(g, self._x(self.salt), N)
+
+    @property
+    def config(self) -> dict[str, str]:
+        """DeviceSecretVerifierConfig."""
+        both = {"PasswordVerifier": self.verifier, "Salt": self.salt}
+        return {name: base64.b64encode(pad(number)).decode() for name, number in both.items()}
+
+    def first(self, name: str = "alice") -> dict[str, str]:
+        return {"USERNAME": name, "DEVICE_KEY": self.key, "SRP_A": f"{pow(g, self.a, N):x}"}
+
+    def second(self, params: Mapping[str, str], now: datetime) -> dict[str, str]:
+        A, B = pow(g, self.a, N), int(params["SRP_B"], 16)
+        u, x = _hash(pad(A), pad(B)), self._x(int(params["SALT"], 16))
+        shared = pow(B - k * pow(g, x, N), self.a + u * x, N)
+        prk = hmac.digest(pad(u), pad(shared), "sha256")
+        key = hmac.digest(prk, b"Caldera Derived Key\x01", "sha256")[:16]
+        stamp = f"{now:%a %b} {now.day} {now:%H:%M:%S} UTC {now.year}"
+        block = params["SECRET_BLOCK"]
+        message = f"{self.group}{self.key}".encode() + base64.b64decode(block) + stamp.encode()
+        return {
+            "USERNAME": params["USERNAME"],
+            "DEVICE_KEY": self.key,
+            "PASSWORD_CLAIM_SECRET_BLOCK": block,
+            "PASSWORD_CLAIM_SIGNATURE": base64.b64encode(hmac.digest(key, message, "sha256")).decode(),
+            "TIMESTAMP": stamp,
+        }
