@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 from app.config import Settings
 from app.models import Client, Group, LoginSession, Membership, Pool, User
 from app.policy import attributes as policy
+from app.tokens import assurance
 
 API_SCOPE = "aws.cognito.signin.user.admin"
 """The scope that lets an access token act on its user's own profile; all that a sign-in by API gives."""
@@ -44,6 +45,8 @@ def of_access(
 ) -> dict[str, Any]:
     """Claims of a person's access token. `oauth`: whether the OAuth endpoints issue it, not the API."""
     claims: dict[str, Any] = {"sub": user.sub}
+    if session.device_key is not None:
+        claims["device_key"] = session.device_key
     groups = _by_weight(user)
     if groups:
         claims["cognito:groups"] = [group.name for group in groups]
@@ -63,7 +66,7 @@ def of_access(
         jti=jti,
         username=user.username,
     )
-    return claims
+    return claims | assurance.claims(client.pool, session)
 
 
 def of_machine(*, iss: str, client: Client, scope: str, jti: str, now: datetime) -> dict[str, Any]:
@@ -88,17 +91,18 @@ def of_id(
     client: Client,
     user: User,
     session: LoginSession,
-    oauth: bool,
+    scopes: list[str] | None,
     jti: str,
     now: datetime,
     at_hash: str | None,
     nonce: str | None,
 ) -> dict[str, Any]:
-    """Claims of an ID token: who, how and when, and the attributes that the client may read."""
+    """Claims of an ID token: who, how and when, and the attributes that the client may read; where there are `scopes`,
+    those among them that these stand for."""
     claims: dict[str, Any] = {"at_hash": at_hash} if at_hash else {}
     claims["sub"] = user.sub
     claims.update(_of_groups(_by_weight(user)))
-    claims.update(_attributes(readable_attributes(client, user, session.scope.split() if oauth else None)))
+    claims.update(_attributes(readable_attributes(client, user, scopes)))
     claims["iss"] = iss
     claims["cognito:username"] = user.username
     if nonce:
@@ -114,7 +118,7 @@ def of_id(
         iat=seconds(now),
         jti=jti,
     )
-    return claims
+    return claims | assurance.claims(client.pool, session)
 
 
 def _by_weight(user: User) -> list[Group]:

@@ -46,6 +46,7 @@ def give(
     auth_time: datetime,
     methods: Sequence[str],
     browser_session_id: str | None,
+    acr_asked: bool = False,
 ) -> str:
     """A new code for a signed-in user. Inside a transaction: one row."""
     now = env.now()
@@ -60,6 +61,7 @@ def give(
         "code_challenge": code_challenge,
         "auth_time": auth_time,
         "methods": list(methods),
+        "acr_asked": acr_asked,
         "browser_session_id": browser_session_id,
         "created_at": now,
         "expires_at": now + LIFETIME,
@@ -92,12 +94,14 @@ def redeem(
             raise errors.InvalidGrant("The redirect_uri is not the one that the code was asked for with.")
         if not _proven(taken.code_challenge, verifier):
             raise errors.InvalidGrant("The code_verifier does not match the code_challenge.")
-        # Locked against being disabled or deleted in between, which ends the sessions that it sees.
-        user = env.db.get(
-            User, taken.user_sub, with_for_update={"read": True, "of": User}, options=[claims.WITH_GROUPS]
-        )
+        # Locked against being disabled, deleted or signed out in between, which ends the sessions that it sees; where
+        # sessions are counted, also against another that opens one.
+        lock = {"read": client.pool.most_sessions is None, "key_share": client.pool.most_sessions is not None}
+        user = env.db.get(User, taken.user_sub, with_for_update={**lock, "of": User}, options=[claims.WITH_GROUPS])
         if user is None or not user.enabled:
             raise errors.InvalidGrant("The user does not exist or is disabled.")
+        if user.signed_out_at is not None and taken.auth_time < user.signed_out_at:
+            raise errors.InvalidGrant("The user has signed out everywhere since.")
         opened = issue.open_session(
             env,
             client,
@@ -105,6 +109,7 @@ def redeem(
             scope=taken.scope,
             auth_time=taken.auth_time,
             methods=taken.methods,
+            acr_asked=taken.acr_asked,
             origin=origin,
             session_id=taken.session_id,
             browser_session_id=taken.browser_session_id,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert
+from sqlalchemy import bindparam, insert, select, update
 
 from app.crypto import jose
 from app.db import table
@@ -19,6 +19,33 @@ FAMILY = 22
 """Characters that all refresh tokens of one login session begin with."""
 _OPEN = insert(table(LoginSession))
 _COLUMNS = tuple(table(LoginSession).columns.keys())
+_OTHERS = table(LoginSession).alias("others")
+_MAKE_ROOM = (
+    update(table(LoginSession))
+    .where(
+        table(LoginSession).c.id.in_(
+            select(_OTHERS.c.id)
+            .where(
+                _OTHERS.c.user_sub == bindparam("sub"),
+                _OTHERS.c.revoked_at.is_(None),
+                _OTHERS.c.expires_at > bindparam("now"),
+            )
+            .order_by(_OTHERS.c.active_at.desc(), _OTHERS.c.created_at.desc(), _OTHERS.c.id)
+            .offset(bindparam("rest"))
+        )
+    )
+    .values(revoked_at=bindparam("now"))
+)
+"""Ends what was used least recently, as many as are too many once one more is there (reference: 6.8). Of two sign-ins
+at once the second waits for the user's row, and counts the first."""
+
+
+@dataclass(frozen=True)
+class NewDevice:
+    """A key that was offered to a device that had none, and the group it is in (accounts.devices)."""
+
+    key: str
+    group_key: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +57,7 @@ class Tokens:
     scope: str
     id: str | None = None
     refresh: str | None = None
+    new_device: NewDevice | None = None
 
 
 @dataclass(frozen=True)
@@ -49,16 +77,21 @@ def open_session(
     auth_time: datetime,
     methods: Sequence[str],
     origin: Origin,
+    acr_asked: bool = False,
     session_id: str | None = None,
     device_key: str | None = None,
     browser_session_id: str | None = None,
 ) -> Opened:
-    """Write down a login session. Inside a transaction: one row. Its tokens are signed after the commit (`signed`):
-    two signatures take longer than all the rest, and SQLite has one writer.
+    """Write down a login session. Inside a transaction, with the user's row locked: one row, and one statement more
+    where the pool bounds how many a user may have. Its tokens are signed after the commit (`signed`): two signatures
+    take longer than all the rest, and SQLite has one writer.
 
-    `methods` are the names of the challenges that were met. Raises errors.UnexpectedLambda (policy.unbuilt)."""
+    `methods` are the names of the challenges that were met, `acr_asked` says whether the tokens shall tell them even
+    where the pool does not say so. Raises errors.UnexpectedLambda (policy.unbuilt)."""
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     now = env.now()
+    if client.pool.most_sessions is not None:
+        env.db.execute(_MAKE_ROOM, {"sub": user.sub, "now": now, "rest": client.pool.most_sessions - 1})
     family, secret = env.random.token(16), env.random.token()
     session = LoginSession(
         id=session_id or env.random.uuid(),
@@ -68,6 +101,7 @@ def open_session(
         scope=scope,
         auth_time=auth_time,
         methods=list(methods),
+        acr_asked=acr_asked,
         family_digest=refresh_digest(env, family),
         refresh_digest=refresh_digest(env, family + secret),
         previous_digest=None,
@@ -95,7 +129,9 @@ def signed(
     refresh: str | None = None,
     nonce: str | None = None,
 ) -> Tokens:
-    """ID and access token of a login session, anew. An ID token from the OAuth endpoints needs the scope `openid`.
+    """ID and access token of a login session, anew. An ID token tells what the session's scopes stand for, and there is
+    none without `openid`; the API gives one, with everything that the client may read, to whoever signed in by it.
+    So nobody learns more by refreshing at the other door.
 
     `nonce` belongs to the first ID token only (OIDC Core, 12.2).
     """
@@ -108,7 +144,9 @@ def signed(
         )
     )
     identity = None
-    if not oauth or "openid" in session.scope.split():
+    scopes = session.scope.split()
+    everything = not oauth and claims.API_SCOPE in scopes
+    if everything or "openid" in scopes:
         signer = ours.signer("id", now)
         identity = signer.sign(
             claims.of_id(
@@ -116,7 +154,7 @@ def signed(
                 client=client,
                 user=user,
                 session=session,
-                oauth=oauth,
+                scopes=None if everything else scopes,
                 jti=env.random.uuid(),
                 now=now,
                 at_hash=jose.at_hash(access, signer.algorithm) if oauth else None,

@@ -1,45 +1,88 @@
-"""The next tokens of a login session, for a refresh token (RFC 6749, 6; Cognito's REFRESH_TOKEN_AUTH)."""
+"""The next tokens of a login session, for a refresh token (RFC 6749, 6; Cognito's REFRESH_TOKEN_AUTH), and rotation: a
+refresh token that is good for one refresh, which gives the next one (RFC 9700, 4.14.2; reference: 6.5).
+
+All refresh tokens of a session begin alike: with the family, by which the session is found. What follows is secret.
+The next secret is made from the token that was presented, under a key of the installation. So whoever repeats a
+refresh, because the answer was lost on the way, gets the same next token again, and it is stored nowhere. A token of
+the family that is neither the good one nor such a repetition has been used before: it, or one that came of it, is in
+two hands, nobody can say which are the thief's, and the session ends.
+
+The grace serves a thief too, who comes within seconds of the owner: both then go on with one line of tokens, until one
+of them is late. That is the trade; a client that does not want it sets it to nothing.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, select, update
 
 from app import errors
+from app.crypto.base64url import encode
 from app.crypto.seal import same
-from app.env import Env
-from app.models import Client, LoginSession, User
+from app.db import table
+from app.env import Env, Origin
+from app.models import Client, Device, LoginSession, User
 from app.policy import unbuilt
-from app.tokens import claims, issue
+from app.tokens import claims, issue, revoke
 
-ROTATES = "Refresh token rotation is not available in this version of Cognate: the client's tokens cannot be refreshed."
+log = logging.getLogger(__name__)
 
+REVOKED = "Refresh Token has been revoked"
+
+_SESSIONS = table(LoginSession)
 _BY_TOKEN = (
-    select(LoginSession, User)
+    select(LoginSession, User, Device.key)
     .join(User, User.sub == LoginSession.user_sub)
+    .outerjoin(Device, Device.key == LoginSession.device_key)
     .where(LoginSession.family_digest == bindparam("family"))
     .options(claims.WITH_GROUPS)
 )
+_USE = (
+    update(_SESSIONS)
+    .where(
+        _SESSIONS.c.id == bindparam("session"),
+        _SESSIONS.c.refresh_digest == bindparam("presented"),
+        _SESSIONS.c.revoked_at.is_(None),
+    )
+    .values(active_at=bindparam("now"), ip=bindparam("from_ip"), user_agent=bindparam("with_agent"))
+    .returning(_SESSIONS.c.id)
+)
+_ROTATE = _USE.values(
+    refresh_digest=bindparam("successor"), previous_digest=bindparam("presented"), rotated_at=bindparam("now")
+)
+_NOW = select(
+    _SESSIONS.c.refresh_digest, _SESSIONS.c.previous_digest, _SESSIONS.c.rotated_at, _SESSIONS.c.revoked_at
+).where(_SESSIONS.c.id == bindparam("session"))
 
 
-def tokens(env: Env, client: Client, token: str, *, oauth: bool) -> issue.Tokens:
-    """New access and ID token; the refresh token stays, and its lifetime is not extended.
+@dataclass(frozen=True)
+class Found:
+    """A live login session, and the refresh token that was presented for it."""
 
-    Raises errors.RefreshTokenRefused for a token that is unknown, of another client, revoked or expired, and
-    errors.UserDisabled.
+    session: LoginSession
+    user: User
+    token: str
+    digest: str
+
+
+def tokens(
+    env: Env, client: Client, token: str, *, oauth: bool, origin: Origin, device_key: str | None = None
+) -> issue.Tokens:
+    """New access and ID token, and for a client whose tokens rotate the next refresh token, which lives as long as the
+    one before it would have. Raises what `find` and `renewed` do."""
+    return renewed(env, client, find(env, client, token, device_key=device_key), oauth=oauth, origin=origin)
+
+
+def find(env: Env, client: Client, token: str, *, device_key: str | None = None) -> Found:
+    """The live login session that a refresh token belongs to, and its user. One statement.
+
+    Raises errors.RefreshTokenRefused for a token that is unknown, of another client, revoked or expired, or that comes
+    without the key of the session's device, once that is confirmed; errors.RefreshTokenReuse for one that was used
+    before, and the session has then ended; errors.UserDisabled; errors.UnexpectedLambda (policy.unbuilt).
     """
-    session, user = find(env, client, token)
-    return issue.signed(env, client, user, session, oauth=oauth)
-
-
-def find(env: Env, client: Client, token: str) -> tuple[LoginSession, User]:
-    """The live login session that a refresh token belongs to, and its user. Raises what `tokens` does, and
-    errors.UnexpectedLambda (policy.unbuilt).
-
-    Of a client whose tokens rotate none is taken: one that stayed as it is would be good for thirty days in the hands
-    of a thief, and rotating is there to end that.
-    """
-    if client.rotates:
-        raise errors.RefreshTokenRefused(ROTATES)
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     with env.reading() as database:
         found = (
@@ -48,14 +91,82 @@ def find(env: Env, client: Client, token: str) -> tuple[LoginSession, User]:
             .one_or_none()
         )
     # Another client's token is answered like an unknown one: whether it exists is none of his business.
-    digest = issue.refresh_digest(env, token)
-    if found is None or found[0].client_id != client.id or not same(found[0].refresh_digest, digest):
+    if found is None or found[0].client_id != client.id:
         raise errors.RefreshTokenRefused
-    session, user = found
+    session, user, confirmed = found
+    digest, now = issue.refresh_digest(env, token), env.now()
+    good = same(session.refresh_digest, digest)
+    if not good and not client.rotates:
+        raise errors.RefreshTokenRefused
     if session.revoked_at is not None:
-        raise errors.RefreshTokenRefused("Refresh Token has been revoked")
-    if env.now() >= session.expires_at:
+        raise errors.RefreshTokenRefused(REVOKED)
+    if now >= session.expires_at:
         raise errors.RefreshTokenRefused("Refresh Token has expired")
+    if not good and not _repeated(client, session.previous_digest, session.rotated_at, digest, now):
+        with env.transaction():
+            _refuse_reuse(env, session.id)
     if not user.enabled:
         raise errors.UserDisabled
-    return session, user
+    # Only after the family was looked at: a thief without the device's key must set off the alarm all the same.
+    # And only of a device that was confirmed: a client that keeps none has been offered a key, and drops it.
+    if client.pool.device_tracking and confirmed is not None and device_key != confirmed:
+        raise errors.RefreshTokenRefused
+    return Found(session, user, token, digest)
+
+
+def renewed(env: Env, client: Client, found: Found, *, oauth: bool, origin: Origin) -> issue.Tokens:
+    """New tokens of a session that was found. The one write of the request, and none where tokens do not rotate and
+    sessions are not tracked; signed after it. Raises errors.RefreshTokenRefused, errors.RefreshTokenReuse."""
+    successor = None
+    if client.rotates:
+        successor = _successor(env, found.token)
+        if same(found.session.refresh_digest, found.digest):
+            _rotate(env, client, found, successor, origin)
+    elif client.pool.most_sessions is not None:
+        with env.transaction():
+            if env.db.scalar(_USE, _use(env, found, origin)) is None:
+                raise errors.RefreshTokenRefused(REVOKED)
+    return issue.signed(env, client, found.user, found.session, oauth=oauth, refresh=successor)
+
+
+def _rotate(env: Env, client: Client, found: Found, successor: str, origin: Origin) -> None:
+    """Let the successor take the token's place. One UPDATE decides between requests that come at once with one token:
+    the first moves on, and the others find that it has, and get what it got."""
+    using = _use(env, found, origin)
+    with env.transaction():
+        if env.db.scalar(_ROTATE, {**using, "successor": issue.refresh_digest(env, successor)}) is not None:
+            return
+        row = env.db.execute(_NOW, {"session": found.session.id}).one_or_none()
+        if row is None or row.revoked_at is not None:
+            raise errors.RefreshTokenRefused(REVOKED)
+        if not _repeated(client, row.previous_digest, row.rotated_at, found.digest, env.now()):
+            _refuse_reuse(env, found.session.id)
+
+
+def _use(env: Env, found: Found, origin: Origin) -> dict[str, object]:
+    return {
+        "session": found.session.id,
+        "presented": found.digest,
+        "now": env.now(),
+        "from_ip": origin.ip,
+        "with_agent": origin.user_agent,
+    }
+
+
+def _repeated(client: Client, previous: str | None, rotated_at: datetime | None, digest: str, now: datetime) -> bool:
+    """Whether this is the token before the good one, again, within the client's grace."""
+    if previous is None or rotated_at is None or not same(previous, digest):
+        return False
+    return now < rotated_at + client.retry_grace
+
+
+def _successor(env: Env, token: str) -> str:
+    """The family, and 32 bytes that only who holds the installation's key can make of the token before."""
+    return token[: issue.FAMILY] + encode(env.keyed.number("refresh token after", token, 32))
+
+
+def _refuse_reuse(env: Env, session_id: str) -> None:
+    """End the session and say why; the refusal keeps what was written. Inside a transaction."""
+    revoke.session(env, session_id)
+    env.after_commit(lambda: log.warning("session %s has ended: a used refresh token came back", session_id))
+    raise errors.RefreshTokenReuse

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, delete, update
 
 from app import errors
 from app.env import Env
@@ -11,43 +11,53 @@ from app.tokens import issue
 
 
 def everything_of(env: Env, user: User) -> None:
-    """End all sessions of a user, of every client and browser. Inside a transaction."""
+    """End all sessions of a user, of every client and browser, and what was begun in them: a code that is redeemed
+    after this moment, from a sign-in before it, gives nothing (tokens.codes). Inside a transaction.
+
+    The user's row first. Whoever opens a session holds it until he has committed; sessions that are ended after it was
+    waited for are all there are.
+    """
     now = env.now()
-    env.db.execute(
-        update(LoginSession)
-        .where(LoginSession.user_sub == user.sub, LoginSession.revoked_at.is_(None))
-        .values(revoked_at=now)
-    )
     env.db.execute(update(User).where(User.sub == user.sub).values(signed_out_at=now))
+    _end(env, LoginSession.user_sub == user.sub)
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
 
 
-def refresh_token(env: Env, client: Client, token: str) -> None:
-    """End a refresh token and the access tokens that came with it. Inside a transaction.
+def refresh_token(env: Env, client: Client, token: str, *, linked: bool = False) -> None:
+    """End the login session of a refresh token, with the access tokens that came of it. Inside a transaction.
 
-    Unknown, foreign and already revoked tokens are passed over in silence (RFC 7009, 2.2). Raises
-    errors.UnsupportedTokenType for an access or ID token, errors.UnsupportedOperation where the client does without
-    revocation.
+    With `linked` also the browser's session that it came out of, where the pool tracks sessions. Any token of the
+    family will do, a used one too: who signs out wants to be signed out. Unknown, foreign and already revoked tokens
+    are passed over in silence (RFC 7009, 2.2). Raises errors.UnsupportedTokenType for an access or ID token,
+    errors.UnsupportedOperation where the client does without revocation.
     """
     if token.count(".") == 2:
         raise errors.UnsupportedTokenType("Unsupported token type: only refresh tokens can be revoked.")
     if not client.revocable:
         raise errors.UnsupportedOperation("Token revocation is not enabled for this client.")
-    env.db.execute(
-        update(LoginSession)
-        .where(
-            LoginSession.family_digest == issue.refresh_digest(env, token[: issue.FAMILY]),
-            LoginSession.client_id == client.id,
-            LoginSession.revoked_at.is_(None),
-        )
-        .values(revoked_at=env.now())
-    )
+    family = LoginSession.family_digest == issue.refresh_digest(env, token[: issue.FAMILY])
+    came_from = _end(env, family, LoginSession.client_id == client.id)
+    if linked and client.pool.most_sessions is not None:
+        env.db.execute(delete(BrowserSession).where(BrowserSession.id.in_(came_from)))
 
 
 def session(env: Env, session_id: str) -> None:
     """End one login session. Inside a transaction."""
-    env.db.execute(
+    _end(env, LoginSession.id == session_id)
+
+
+def device(env: Env, user: User, key: str) -> None:
+    """End the login sessions of one of the user's devices. Inside a transaction, with the user's row locked."""
+    _end(env, LoginSession.user_sub == user.sub, LoginSession.device_key == key)
+
+
+def _end(env: Env, *which: ColumnElement[bool]) -> list[str]:
+    """End the login sessions that have not ended yet; returns the browser sessions that they came out of."""
+    ended = env.db.scalars(
         update(LoginSession)
-        .where(LoginSession.id == session_id, LoginSession.revoked_at.is_(None))
+        .where(*which, LoginSession.revoked_at.is_(None))
         .values(revoked_at=env.now())
+        .returning(LoginSession.browser_session_id)
+        .execution_options(synchronize_session=False)
     )
+    return [came_from for came_from in ended if came_from is not None]

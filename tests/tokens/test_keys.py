@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app import errors
 from app.config import Settings
-from app.env import Env, Origin, STALE_AFTER
+from app.env import STALE_AFTER, Env, Origin
 from app.models import Client, Pool, SigningKey
 from app.pools import find
 from app.tokens import issue, keys, verify

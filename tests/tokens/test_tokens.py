@@ -158,7 +158,7 @@ def test_a_pool_signs_by_its_algorithm_and_with_a_key_per_purpose(env: Env, algo
 def test_refreshing_keeps_who_and_when_and_gives_a_new_jti(env: Env, client: Client, user: User, clock: Clock) -> None:
     first = issued(env, client, user, nonce="n", scope="openid", oauth=True)
     clock.forward(minutes=30)
-    second = refresh.tokens(env, client, first.refresh, oauth=True)
+    second = refresh.tokens(env, client, first.refresh, oauth=True, origin=Origin())
     assert second.refresh is None
     before, after = (claims_of(env, client, tokens.id) for tokens in (first, second))
     for kept in ("sub", "auth_time", "origin_jti", "event_id", "aud"):
@@ -179,14 +179,14 @@ def test_a_refresh_token_is_of_one_client_and_lives_as_long_as_it_was_given(
 ) -> None:
     tokens = issued(env, client, user)
     with pytest.raises(errors.RefreshTokenRefused, match="Invalid Refresh Token"):
-        refresh.tokens(env, a_client(env, client.pool), tokens.refresh, oauth=False)
+        refresh.tokens(env, a_client(env, client.pool), tokens.refresh, oauth=False, origin=Origin())
     with pytest.raises(errors.RefreshTokenRefused, match="Invalid Refresh Token"):
-        refresh.tokens(env, client, tokens.refresh + "x", oauth=False)
+        refresh.tokens(env, client, tokens.refresh + "x", oauth=False, origin=Origin())
     clock.forward(days=29)
-    refresh.tokens(env, client, tokens.refresh, oauth=False)
+    refresh.tokens(env, client, tokens.refresh, oauth=False, origin=Origin())
     clock.forward(days=1)  # using it has not made it live longer
     with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has expired"):
-        refresh.tokens(env, client, tokens.refresh, oauth=False)
+        refresh.tokens(env, client, tokens.refresh, oauth=False, origin=Origin())
 
 
 def test_signing_out_everywhere_ends_every_token(env: Env, client: Client, user: User) -> None:
@@ -196,13 +196,13 @@ def test_signing_out_everywhere_ends_every_token(env: Env, client: Client, user:
     with pytest.raises(errors.TokenRefused, match="Access Token has been revoked"):
         check(env, tokens.access)
     with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has been revoked"):
-        refresh.tokens(env, client, tokens.refresh, oauth=False)
+        refresh.tokens(env, client, tokens.refresh, oauth=False, origin=Origin())
     check(env, issued(env, client, user).access)  # a new sign-in is not affected
 
 
 def test_revoking_a_refresh_token_ends_the_access_tokens_that_came_of_it(env: Env, client: Client, user: User) -> None:
     one, other = issued(env, client, user), issued(env, client, user)
-    again = refresh.tokens(env, client, one.refresh, oauth=False)
+    again = refresh.tokens(env, client, one.refresh, oauth=False, origin=Origin())
     with env.transaction():
         revoke.refresh_token(env, client, one.refresh)
     for token in (one.access, again.access):
@@ -298,7 +298,7 @@ def test_a_disabled_user_has_no_valid_token(env: Env, client: Client, user: User
     with pytest.raises(errors.UserDisabled):
         check(env, tokens.access)
     with pytest.raises(errors.UserDisabled):
-        refresh.tokens(env, client, tokens.refresh, oauth=False)
+        refresh.tokens(env, client, tokens.refresh, oauth=False, origin=Origin())
 
 
 def test_validity_is_the_clients(env: Env, user: User, client: Client) -> None:

@@ -1,0 +1,169 @@
+"""Token exchange (RFC 8693; reference: 6.7): a token made from one that its holder already has, for another client.
+
+With an actor token it is a delegation, and the new token says who acts (`act`); without, an impersonation, and it does
+not. A client needs the permission for either. What comes out is never more than what went in: no scope that the
+subject's token lacks, no longer life, and the same session, so that whatever ends that ends this too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from app import errors
+from app.env import Env
+from app.models import Client, LoginSession, ResourceServer
+from app.policy import unbuilt
+from app.tokens import claims, keys, verify
+
+IMPERSONATION = "ALLOW_TOKEN_EXCHANGE_IMPERSONATION"
+DELEGATION = "ALLOW_TOKEN_EXCHANGE_DELEGATION"
+KINDS = ("access", "id")
+"""Of tokens that are taken and given, by their `token_use`."""
+LONGEST_CHAIN = 8
+"""Actors in one token; each exchange can add one, and tokens travel in headers."""
+
+
+@dataclass(frozen=True)
+class Presented:
+    """A token that was handed in. `kind` is one of KINDS, or a word for what is not taken."""
+
+    token: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What is handed out; `expires_in` in seconds."""
+
+    token: str
+    kind: str
+    expires_in: int
+    scope: str
+
+
+def derive(
+    env: Env,
+    client: Client,
+    *,
+    subject: Presented,
+    actor: Presented | None,
+    wanted: str,
+    scopes: Collection[str],
+    existing: Collection[str],
+    audience: str | None,
+    resource: str | None,
+    oauth: bool,
+) -> Derived:
+    """A token of the kind `wanted`, from `subject`, for this client. `scopes` are those asked for, none for all that
+    the subject's token has; `existing` are those that the client may have. No row is written.
+
+    Raises errors.InvalidParameter for what is not allowed or cannot be had, ResourceNotFound for an unknown resource
+    server, TokenRefused, UserNotFound and UserDisabled where a token is no live token of this pool, UnexpectedLambda.
+    """
+    if not allowed(client, delegation=actor is not None):
+        raise errors.InvalidParameter("Auth flow not enabled for this client")
+    unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
+    for presented in (subject, *([actor] if actor else [])):
+        if presented.kind not in KINDS:
+            raise errors.InvalidParameter("Only access and ID tokens of the user pool can be exchanged.")
+    if wanted not in KINDS:
+        raise errors.InvalidParameter("The token that is asked for must be an access or an ID token.")
+    if audience is not None and resource is not None:
+        raise errors.InvalidParameter("Ask for an audience or for a resource, not for both.")
+    if wanted == "id" and (audience is not None or resource is not None):
+        # Its audience is whom it signs the user in to. One client must not get hold of what another would take for its
+        # own user's sign-in.
+        raise errors.InvalidParameter("An ID token is made out to the client that asks for it.")
+    if resource is not None:
+        _check_resource(env, client, resource)
+    held = verify.of_a_person(env, subject.token, use=subject.kind, pool=client.pool)
+    # An ID token has no scope of its own: it stands for the session that it came with.
+    theirs = (held.claims["scope"] if subject.kind == "access" else held.session.scope).split()
+    granted = [scope for scope in scopes or theirs if scope in theirs and scope in existing]
+    if scopes and not granted:
+        raise errors.InvalidParameter(
+            "None of the scopes can be granted: the subject's token or the client lacks them."
+        )
+    made = _claims(env, client, held, wanted, granted, oauth)
+    made["exp"] = min(made["exp"], held.claims["exp"])
+    if audience or resource:
+        made["aud"] = audience or resource
+    acting = _acting(env, client, held.claims, actor)
+    if acting is not None:
+        made["act"] = acting
+    now = env.now()
+    token = keys.of(env, client.pool).signer(wanted, now).sign(made)
+    return Derived(token, wanted, made["exp"] - claims.seconds(now), " ".join(granted))
+
+
+def allowed(client: Client, *, delegation: bool) -> bool:
+    """Whether the client may do this kind of exchange."""
+    return (DELEGATION if delegation else IMPERSONATION) in client.auth_flows
+
+
+def _claims(
+    env: Env, client: Client, held: verify.Verified, wanted: str, granted: list[str], oauth: bool
+) -> dict[str, Any]:
+    common: dict[str, Any] = {
+        "iss": claims.issuer(env.settings, client.pool),
+        "client": client,
+        "user": held.user,
+        "session": held.session,
+        "jti": env.random.uuid(),
+        "now": env.now(),
+    }
+    if wanted == "access":
+        return {**claims.of_access(**common, oauth=oauth), "scope": " ".join(granted)}
+    return claims.of_id(**common, scopes=_attributes_for(held.session), at_hash=None, nonce=None)
+
+
+def _attributes_for(session: LoginSession) -> list[str] | None:
+    """The scopes that an ID token's attributes are chosen by; None for all. Whoever was given neither may know nothing
+    of the user but what an access token tells. Raises errors.InvalidParameter."""
+    scopes = session.scope.split()
+    if claims.API_SCOPE in scopes:
+        return None
+    if "openid" not in scopes:
+        raise errors.InvalidParameter("The session of the subject's token has no scope for an ID token.")
+    return scopes
+
+
+def _check_resource(env: Env, client: Client, identifier: str) -> None:
+    query = select(ResourceServer.identifier).where(
+        ResourceServer.pool_id == client.pool_id, ResourceServer.identifier == identifier
+    )
+    with env.reading() as session:
+        if session.scalar(query) is None:
+            raise errors.ResourceNotFound(f"Resource server {identifier} does not exist.")
+
+
+def _acting(env: Env, client: Client, subject: dict[str, Any], actor: Presented | None) -> dict[str, Any] | None:
+    """The `act` claim (RFC 8693, 4.1): who acts now, and inside it those before him. An exchange without an actor keeps
+    the chain as it is: nobody washes off who has acted by asking once more."""
+    before = subject.get("act")
+    if actor is None:
+        return before
+    said = _actor(env, client, actor)
+    if "act" in said:
+        # It was derived itself: whose hand it is in is not its subject's.
+        raise errors.TokenRefused("The actor's token must not be a delegated one.")
+    acting = {"sub": said["sub"], **({"act": before} if before else {})}
+    length, link = 0, dict(acting)
+    while link:
+        length, link = length + 1, link.get("act") or {}
+    if length > LONGEST_CHAIN:
+        raise errors.InvalidParameter(f"A token can be delegated {LONGEST_CHAIN} times.")
+    return acting
+
+
+def _actor(env: Env, client: Client, actor: Presented) -> dict[str, Any]:
+    """Claims of the actor's token: a client's own, or a person's."""
+    if actor.kind == "access":
+        machine = verify.of_a_machine(env, actor.token, pool=client.pool)
+        if machine is not None:
+            return machine
+    return verify.of_a_person(env, actor.token, use=actor.kind, pool=client.pool).claims

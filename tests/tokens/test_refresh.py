@@ -1,0 +1,448 @@
+"""Refresh tokens that rotate, and the thieves that this is for."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select, update
+
+from app import errors
+from app.accounts import devices
+from app.env import Env, Origin
+from app.models import Client, LoginSession, Pool, User
+from app.pools import app_clients, find, user_pools
+from app.tokens import issue, refresh, revoke
+from app.tokens.claims import API_SCOPE
+from tests.build import a_client, a_pool, a_user, a_verifier
+from tests.conftest import Clock
+from tests.parallel import in_parallel
+from tests.tokens.test_tokens import check, claims_of, issued
+
+HERE = Origin("203.0.113.7", "Firefox/130.0")
+ELSEWHERE = Origin("198.51.100.9", "curl/8.0")
+GRACE = 20
+
+
+def rotating(env: Env, pool: Pool, *, grace: int = GRACE, **more: Any) -> Client:
+    rotation = {"feature": "ENABLED", "retry_grace_period_seconds": grace}
+    flows = ["ALLOW_USER_PASSWORD_AUTH"]
+    return a_client(env, pool, explicit_auth_flows=flows, refresh_token_rotation=rotation, **more)
+
+
+def renew(env: Env, client: Client, token: str, origin: Origin = HERE, **more: Any) -> issue.Tokens:
+    return refresh.tokens(env, client, token, oauth=False, origin=origin, **more)
+
+
+def only_session(env: Env) -> LoginSession:
+    with env.reading() as session:
+        return session.scalars(select(LoginSession)).one()
+
+
+@pytest.fixture
+def pool(env: Env) -> Pool:
+    return a_pool(env, algorithm="ES256")
+
+
+@pytest.fixture
+def client(env: Env, pool: Pool) -> Client:
+    return rotating(env, pool)
+
+
+@pytest.fixture
+def user(env: Env, pool: Pool) -> User:
+    return a_user(env, pool)
+
+
+def chain(env: Env, client: Client, first: str, clock: Clock, times: int) -> list[str]:
+    """The tokens of an honest client, which refreshes every hour."""
+    tokens = [first]
+    for _ in range(times):
+        clock.forward(hours=1)
+        tokens.append(renew(env, client, tokens[-1]).refresh or "")
+    return tokens
+
+
+# -- how it goes -----------------------------------------------------------------------------------------------
+
+
+def test_each_refresh_gives_the_next_token(env: Env, client: Client, user: User, clock: Clock) -> None:
+    first = issued(env, client, user).refresh
+    tokens = chain(env, client, first, clock, 5)
+    assert len(set(tokens)) == 6
+    assert {len(token) for token in tokens} == {65}
+    assert {token[: issue.FAMILY] for token in tokens} == {first[: issue.FAMILY]}
+
+
+def test_rotation_keeps_who_and_when(env: Env, client: Client, user: User, clock: Clock) -> None:
+    """Reference 6.4."""
+    first = issued(env, client, user)
+    clock.forward(minutes=30)
+    second = renew(env, client, first.refresh)
+    before, after = claims_of(env, client, first.access), claims_of(env, client, second.access)
+    assert {claim for claim in before if before[claim] != after[claim]} == {"iat", "exp", "jti"}
+    assert check(env, second.access).user.sub == user.sub
+
+
+def test_no_successor_lives_longer_than_the_first_would_have(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    """Requirement 21: it is used every day, and ends all the same."""
+    token = issued(env, client, user).refresh
+    for _ in range(29):
+        clock.forward(days=1)
+        token = renew(env, client, token).refresh or ""
+    clock.forward(days=1)
+    with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has expired"):
+        renew(env, client, token)
+
+
+def test_neither_a_token_nor_its_successor_is_stored(env: Env, client: Client, user: User, clock: Clock) -> None:
+    tokens = chain(env, client, issued(env, client, user).refresh, clock, 1)
+    stored = str(vars(only_session(env)))
+    for token in tokens:
+        assert token not in stored and token[issue.FAMILY :] not in stored and token[: issue.FAMILY] not in stored
+
+
+def test_the_row_notes_where_it_was_last_used(env: Env, client: Client, user: User, clock: Clock) -> None:
+    token = issued(env, client, user).refresh
+    clock.forward(hours=1)
+    renew(env, client, token, ELSEWHERE)
+    row = only_session(env)
+    assert (row.ip, row.user_agent, row.active_at) == (ELSEWHERE.ip, ELSEWHERE.user_agent, env.now())
+
+
+def test_it_costs_two_statements(env: Env, client: Client, user: User, statements: Callable[[], list[str]]) -> None:
+    token = issued(env, client, user).refresh
+    statements()
+    renew(env, client, token)
+    assert len(statements()) == 2
+
+
+@pytest.mark.parametrize(
+    ("scope", "attributes"),
+    [
+        (API_SCOPE, {"email", "email_verified", "name"}),
+        ("openid email", {"email", "email_verified"}),
+        (f"openid email {API_SCOPE}", {"email", "email_verified", "name"}),
+        ("https://api.example.com/read", None),
+    ],
+)
+def test_the_api_tells_no_more_of_a_user_than_his_session_may(
+    env: Env, pool: Pool, scope: str, attributes: set[str] | None
+) -> None:
+    """Whoever was given scopes at the OAuth endpoints does not widen them by refreshing at the other door."""
+    client = a_client(env, pool)
+    alice = a_user(env, pool, name="Alice")
+    identity = renew(env, client, issued(env, client, alice, scope=scope, oauth=True).refresh).id
+    if attributes is None:
+        assert identity is None
+    else:
+        told = claims_of(env, client, identity or "").keys()
+        assert told & {"email", "email_verified", "name"} == attributes
+
+
+# -- a repeated call -------------------------------------------------------------------------------------------
+
+
+def test_whoever_did_not_get_the_answer_asks_again_and_gets_the_same(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    """Requirement 20."""
+    first = issued(env, client, user).refresh
+    second = renew(env, client, first).refresh
+    clock.forward(seconds=GRACE - 1)
+    again = renew(env, client, first)
+    assert again.refresh == second
+    assert check(env, again.access).user.sub == user.sub
+    assert renew(env, client, second or "").refresh not in (first, second, None)
+
+
+def test_the_grace_ends_to_the_second_and_asking_does_not_prolong_it(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    first = issued(env, client, user).refresh
+    second = renew(env, client, first).refresh or ""
+    for _ in range(GRACE - 1):
+        clock.forward(seconds=1)
+        renew(env, client, first)
+    clock.forward(seconds=1)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, first)
+    with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has been revoked"):
+        renew(env, client, second)
+
+
+def test_a_client_without_grace_has_none(env: Env, pool: Pool, user: User) -> None:
+    strict = rotating(env, pool, grace=0)
+    first = issued(env, strict, user).refresh
+    renew(env, strict, first)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, strict, first)
+
+
+def test_fifty_refreshes_at_once_get_one_successor(app: Flask, env: Env, client: Client, user: User) -> None:
+    first = issued(env, client, user).refresh
+    outcomes = in_parallel(app, *[lambda: renew(env, client, first)] * 50)
+    assert len({outcome.refresh for outcome in outcomes}) == 1
+    assert len({claims_of(env, client, outcome.access)["jti"] for outcome in outcomes}) == 50
+    assert renew(env, client, outcomes[0].refresh).refresh not in (first, outcomes[0].refresh)
+
+
+def test_of_fifty_at_once_without_grace_one_moves_on_and_the_alarm_is_raised(
+    app: Flask, env: Env, pool: Pool, user: User
+) -> None:
+    strict = rotating(env, pool, grace=0)
+    first = issued(env, strict, user).refresh
+    outcomes = in_parallel(app, *[lambda: renew(env, strict, first)] * 50)
+    won = [outcome for outcome in outcomes if isinstance(outcome, issue.Tokens)]
+    assert len(won) == 1
+    assert any(isinstance(outcome, errors.RefreshTokenReuse) for outcome in outcomes)
+    with pytest.raises(errors.RefreshTokenRefused, match="revoked"):
+        renew(env, strict, won[0].refresh or "")
+
+
+# -- thieves ---------------------------------------------------------------------------------------------------
+
+
+def test_a_thief_who_comes_after_the_owner_ends_the_session_for_both(
+    env: Env, client: Client, user: User, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requirement 19. The log says which session it was, and nothing that could be used."""
+    stolen = issued(env, client, user).refresh
+    owners = renew(env, client, stolen)
+    clock.forward(minutes=5)
+    with pytest.raises(errors.RefreshTokenReuse, match="Refresh token has been reused"):
+        renew(env, client, stolen, ELSEWHERE)
+    assert only_session(env).revoked_at == env.now()
+    assert caplog.messages == [f"session {only_session(env).id} has ended: a used refresh token came back"]
+    with pytest.raises(errors.RefreshTokenRefused, match="revoked"):
+        renew(env, client, owners.refresh or "")
+    with pytest.raises(errors.TokenRefused, match="revoked"):
+        check(env, owners.access)
+
+
+def test_a_thief_who_comes_before_the_owner_is_found_when_the_owner_comes(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    stolen = issued(env, client, user).refresh
+    thiefs = renew(env, client, stolen, ELSEWHERE)
+    clock.forward(minutes=5)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, stolen)
+    with pytest.raises(errors.TokenRefused, match="revoked"):
+        check(env, thiefs.access)
+    with pytest.raises(errors.RefreshTokenRefused):
+        renew(env, client, thiefs.refresh or "", ELSEWHERE)
+
+
+@pytest.mark.parametrize("age", [1, 2, 5])
+def test_an_old_token_is_noticed_however_old_it_is(
+    env: Env, client: Client, user: User, clock: Clock, age: int
+) -> None:
+    tokens = chain(env, client, issued(env, client, user).refresh, clock, 5)
+    clock.forward(seconds=GRACE)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, tokens[-1 - age], ELSEWHERE)
+    with pytest.raises(errors.RefreshTokenRefused):
+        renew(env, client, tokens[-1])
+
+
+def test_who_knows_the_family_only_cannot_go_on_in_it(env: Env, client: Client, user: User) -> None:
+    """He has had one of its tokens in his hands, so that the session ends; but he gets nothing."""
+    first = issued(env, client, user).refresh
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, first[: issue.FAMILY] + "x" * 43)
+    with pytest.raises(errors.RefreshTokenRefused):
+        renew(env, client, first)
+
+
+def test_a_family_that_was_made_up_is_unknown(env: Env, client: Client, user: User) -> None:
+    first = issued(env, client, user).refresh
+    for made_up in ("", "x", "x" * 65, "x" * issue.FAMILY + first[issue.FAMILY :], first[1:]):
+        with pytest.raises(errors.RefreshTokenRefused, match="Invalid Refresh Token"):
+            renew(env, client, made_up)
+    assert renew(env, client, first).refresh
+
+
+def test_another_client_can_neither_use_a_token_nor_end_its_session(
+    env: Env, pool: Pool, client: Client, user: User, clock: Clock
+) -> None:
+    tokens = chain(env, client, issued(env, client, user).refresh, clock, 3)
+    thief = rotating(env, pool)
+    for token in (*tokens, tokens[0][: issue.FAMILY] + "x" * 43):
+        with pytest.raises(errors.RefreshTokenRefused, match="Invalid Refresh Token"):
+            renew(env, thief, token)
+    assert renew(env, client, tokens[-1]).refresh
+
+
+def test_the_owner_and_a_thief_at_one_moment_leave_one_line_at_most(
+    app: Flask, env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    """The thief has the token before, the owner the good one."""
+    old, good = chain(env, client, issued(env, client, user).refresh, clock, 1)
+    clock.forward(seconds=GRACE)
+    outcomes = in_parallel(app, *[lambda: renew(env, client, good), lambda: renew(env, client, old, ELSEWHERE)] * 5)
+    assert all(isinstance(outcome, errors.NotAuthorized | errors.RefreshTokenReuse) for outcome in outcomes[1::2])
+    assert only_session(env).revoked_at is not None
+    for outcome in outcomes[::2]:
+        if isinstance(outcome, issue.Tokens):
+            with pytest.raises(errors.RefreshTokenRefused):
+                renew(env, client, outcome.refresh or "")
+
+
+def test_no_refresh_outlives_an_end_that_overtakes_it(app: Flask, env: Env, client: Client, user: User) -> None:
+    first = issued(env, client, user).refresh
+
+    def end() -> None:
+        with env.transaction():
+            revoke.everything_of(env, user)
+
+    outcomes = in_parallel(app, end, *[lambda: renew(env, client, first)] * 6)
+    for outcome in outcomes[1:]:
+        if isinstance(outcome, issue.Tokens):
+            with pytest.raises(errors.RefreshTokenRefused):
+                renew(env, client, outcome.refresh or "")
+            with pytest.raises(errors.TokenRefused):
+                check(env, outcome.access)
+
+
+def test_a_session_that_goes_between_looking_and_writing_gives_nothing(env: Env, client: Client, user: User) -> None:
+    first = issued(env, client, user).refresh
+    found = refresh.find(env, client, first)
+    with env.transaction():
+        env.db.execute(delete(LoginSession))
+    with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has been revoked"):
+        refresh.renewed(env, client, found, oauth=False, origin=HERE)
+
+
+def test_a_disabled_user_is_refused_and_his_token_is_not_used_up(env: Env, client: Client, user: User) -> None:
+    first = issued(env, client, user).refresh
+    with env.transaction():
+        env.db.execute(update(User).values(enabled=False))
+    with pytest.raises(errors.UserDisabled):
+        renew(env, client, first)
+    with env.transaction():
+        env.db.execute(update(User).values(enabled=True))
+    assert renew(env, client, first).refresh
+
+
+# -- switching it on and off ------------------------------------------------------------------------------------
+
+
+def test_tokens_of_before_begin_to_rotate_when_the_client_does(env: Env, pool: Pool, user: User, clock: Clock) -> None:
+    plain = a_client(env, pool)
+    first = issued(env, plain, user).refresh
+    assert renew(env, plain, first).refresh is None
+    settings = {name: value for name, value in plain.settings.items() if name != "explicit_auth_flows"}
+    app_clients.update(env, plain, name=None, settings={**settings, "refresh_token_rotation": {"feature": "ENABLED"}})
+    now_rotating = find.client(env, plain.id)
+    second = renew(env, now_rotating, first).refresh
+    assert second is not None
+    app_clients.update(env, plain, name=None, settings=settings)
+    plain_again = find.client(env, plain.id)
+    assert renew(env, plain_again, second).refresh is None
+    assert renew(env, plain_again, second).refresh is None, "the newest stays good"
+    with pytest.raises(errors.RefreshTokenRefused, match="Invalid Refresh Token"):
+        renew(env, plain_again, first)
+
+
+# -- sessions that are tracked, or bound to a device --------------------------------------------------------------
+
+
+def tracked(env: Env, pool: Pool, most: int = 20) -> None:
+    user_pools.set_sessions(env, pool, tracking="ENABLED", most=most)
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+def test_a_tracked_session_is_noted_at_each_refresh(
+    env: Env, pool: Pool, user: User, clock: Clock, rotates: bool, statements: Callable[[], list[str]]
+) -> None:
+    tracked(env, pool)
+    client = find.client(env, (rotating(env, pool) if rotates else a_client(env, pool)).id)
+    token = issued(env, client, user).refresh
+    clock.forward(hours=1)
+    statements()
+    renew(env, client, token, ELSEWHERE)
+    assert len([one for one in statements() if "login_session" in one]) == 2
+    row = only_session(env)
+    assert (row.ip, row.active_at, row.auth_time) == (ELSEWHERE.ip, env.now(), env.now() - timedelta(hours=1))
+
+
+def test_a_session_that_is_not_tracked_is_only_read(
+    env: Env, pool: Pool, user: User, statements: Callable[[], list[str]]
+) -> None:
+    client = a_client(env, pool)
+    token = issued(env, client, user).refresh
+    statements()
+    renew(env, client, token, ELSEWHERE)
+    assert [one.split()[0] for one in statements()] == ["SELECT"]
+
+
+def test_a_tracked_session_that_ends_meanwhile_gives_nothing(env: Env, pool: Pool, user: User) -> None:
+    tracked(env, pool)
+    client = find.client(env, a_client(env, pool).id)
+    found = refresh.find(env, client, issued(env, client, user).refresh)
+    with env.transaction():
+        revoke.everything_of(env, user)
+    with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has been revoked"):
+        refresh.renewed(env, client, found, oauth=False, origin=HERE)
+
+
+DEVICE = "us-east-1_0a1b2c3d-0000-4000-8000-000000000001"
+
+
+def of_a_device(env: Env, client: Client, user: User, *, confirmed: bool = True) -> str:
+    with env.transaction():
+        opened = issue.open_session(
+            env, client, user, scope=API_SCOPE, auth_time=env.now(), methods=[], origin=HERE, device_key=DEVICE
+        )
+    if confirmed:
+        made = a_verifier("-abcdEFGH", DEVICE)
+        devices.confirm(env, client, user, opened.session, key=DEVICE, name=None, origin=HERE, **made)
+    return opened.refresh
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+def test_a_session_of_a_device_is_refreshed_with_its_key_only(env: Env, rotates: bool) -> None:
+    """Reference 5.4, 10.5."""
+    pool = a_pool(env, algorithm="ES256", device_configuration={})
+    client = rotating(env, pool) if rotates else a_client(env, pool)
+    token = of_a_device(env, client, a_user(env, pool))
+    wrong: Sequence[str | None] = (None, "", DEVICE[:-1] + "2", DEVICE.upper())
+    for key in wrong:
+        with pytest.raises(errors.RefreshTokenRefused, match="Invalid Refresh Token"):
+            renew(env, client, token, device_key=key)
+    tokens = renew(env, client, token, device_key=DEVICE)
+    claims = claims_of(env, client, tokens.access)
+    assert list(claims)[:2] == ["sub", "device_key"] and claims["device_key"] == DEVICE
+    assert "device_key" not in claims_of(env, client, tokens.id or "")
+
+
+def test_a_thief_without_the_devices_key_sets_off_the_alarm(env: Env, clock: Clock) -> None:
+    pool = a_pool(env, algorithm="ES256", device_configuration={})
+    client = rotating(env, pool)
+    token = of_a_device(env, client, a_user(env, pool))
+    successor = renew(env, client, token, device_key=DEVICE).refresh or ""
+    clock.forward(seconds=GRACE)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, token)
+    with pytest.raises(errors.RefreshTokenRefused, match="revoked"):
+        renew(env, client, successor, device_key=DEVICE)
+
+
+@pytest.mark.parametrize("key", [None, DEVICE])
+def test_a_key_that_was_offered_and_not_taken_up_is_not_asked_for(env: Env, key: str | None) -> None:
+    """A client that keeps no devices does not send it."""
+    pool = a_pool(env, algorithm="ES256", device_configuration={})
+    client = rotating(env, pool)
+    assert renew(env, client, of_a_device(env, client, a_user(env, pool), confirmed=False), device_key=key).refresh
+
+
+def test_a_pool_that_no_longer_looks_at_devices_asks_for_no_key(env: Env) -> None:
+    pool = a_pool(env, algorithm="ES256", device_configuration={})
+    client = rotating(env, pool)
+    token = of_a_device(env, client, a_user(env, pool))
+    user_pools.update(env, pool, name=None, settings={})
+    assert renew(env, find.client(env, client.id), token).refresh
