@@ -1,15 +1,108 @@
-"""The devices that a user signs in from (reference: 10.5)."""
+"""The devices that a user signs in from (reference: 10.5).
+
+A sign-in without one is offered a key. The device makes up a password for it, confirms the key with that password's SRP
+verifier, and from then on proves at every sign-in to be the same device. What it may stand in for is another question:
+it is trusted only once a second factor has been shown together with it, and until the password or a factor changes.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+import base64
+import binascii
+
+from sqlalchemy import delete, select, update
 
 from app import errors
-from app.env import Env
-from app.models import Device, User
+from app.accounts import find, profile
+from app.crypto import srp
+from app.db import raising
+from app.env import Env, Origin
+from app.models import Client, Device, LoginSession, Pool, User
+from app.models.pool import DeviceTracking
+from app.paging import Page, page
+from app.tokens import assurance, revoke
 
 UNKNOWN = "Device does not exist."
 """Amplify looks for this sentence, forgets the key it kept, and signs in without."""
+NOT_TRACKED = "User pool does not have device tracking enabled."
+MOST = 60
+"""Of a page."""
+LONGEST_SALT = 32
+"""Bytes; clients draw 16."""
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+def new_key(env: Env) -> str:
+    """For a device that has none. Nothing is stored but in the login session that it is offered to."""
+    return f"{env.settings.region}_{env.random.uuid()}"
+
+
+def group_key(env: Env, pool: Pool, user: User) -> str:
+    """What stands for the pool's name in the SRP of the user's devices: always the same, so that nothing has to be
+    stored before a device is confirmed."""
+    number = int.from_bytes(env.keyed.number("device group key", f"{pool.id} {user.sub}", 16), "big")
+    chosen = []
+    for _ in range(8):
+        number, which = divmod(number, len(LETTERS))
+        chosen.append(LETTERS[which])
+    return "-" + "".join(chosen)
+
+
+def confirm(
+    env: Env,
+    client: Client,
+    user: User,
+    session: LoginSession,
+    *,
+    key: str,
+    name: str | None,
+    password_verifier: str | None,
+    salt: str | None,
+    origin: Origin,
+) -> bool:
+    """Write down the device that was offered this key with the tokens of this session. `password_verifier` and `salt`
+    are base64, as the client's SRP pads its numbers. Returns whether it is remembered only when the user says so.
+
+    It is trusted if the session showed a password and something besides, and nothing of the user's has changed since:
+    a session from before he changed his factors must not bring the trust back that the change has ended.
+
+    Raises errors.DeviceKeyExists, InvalidParameter, InvalidUserPoolConfiguration, ResourceNotFound (a key that was not
+    offered to this session), TokenRefused, UserDisabled, UserNotFound.
+    """
+    tracking = _demand_tracking(client.pool)
+    if name is not None and "\0" in name:
+        raise errors.InvalidParameter("DeviceName must have no null character.")
+    verifier, salt_bytes = _verifier(password_verifier), _salt(salt)
+    now = env.now()
+    device = Device(
+        key=key,
+        user_sub=user.sub,
+        group_key=group_key(env, client.pool, user),
+        name=name,
+        salt=salt_bytes.hex(),
+        verifier=env.seal.seal(f"{verifier:x}".encode("ascii"), about=_about(key)),
+        remembered=not tracking.on_request,
+        trusted=False,
+        last_ip=origin.ip,
+        created_at=now,
+        modified_at=now,
+        authenticated_at=now,
+    )
+    with env.transaction():
+        row = profile.present(env, user)
+        # Since the token was looked at, somebody may have forgotten the device, which is not to come back.
+        offered = env.db.execute(
+            select(LoginSession.device_key, LoginSession.revoked_at).where(LoginSession.id == session.id)
+        ).one_or_none()
+        if offered is None or offered.revoked_at is not None:
+            raise errors.TokenRefused("Access Token has been revoked")
+        if offered.device_key != key:
+            taken = env.db.scalar(select(Device.key).where(Device.key == key))
+            raise errors.DeviceKeyExists if taken else errors.ResourceNotFound(UNKNOWN)
+        device.trusted = "mfa" in assurance.methods(session.methods) and row.modified_at <= session.created_at
+        with raising(env.db, pk_device=errors.DeviceKeyExists()):
+            env.db.add(device)
+    return tracking.on_request
 
 
 def recognise(env: Env, user: User, key: str) -> Device:
@@ -19,3 +112,108 @@ def recognise(env: Env, user: User, key: str) -> Device:
     if device is None:
         raise errors.ResourceNotFound(UNKNOWN)
     return device
+
+
+def opened_verifier(env: Env, device: Device) -> str:
+    """The SRP verifier of its password, in hex."""
+    return env.seal.open(device.verifier, about=_about(device.key)).decode("ascii")
+
+
+def proved(env: Env, device: Device, origin: Origin, *, trusted: bool) -> None:
+    """It has just shown to be the same device; with `trusted`, together with a second factor. Inside a transaction.
+    Raises errors.ResourceNotFound when it has been forgotten meanwhile."""
+    trust = {"trusted": True} if trusted else {}
+    there = env.db.scalar(
+        update(Device)
+        .where(Device.key == device.key, Device.user_sub == device.user_sub)
+        .values(last_ip=origin.ip, authenticated_at=env.now(), **trust)
+        .returning(Device.key)
+        .execution_options(synchronize_session=False)
+    )
+    if there is None:
+        raise errors.ResourceNotFound(UNKNOWN)
+
+
+def get(env: Env, pool: Pool, user: User, key: str) -> Device:
+    """Raises errors.ResourceNotFound, InvalidUserPoolConfiguration."""
+    _demand_tracking(pool)
+    return recognise(env, user, key)
+
+
+def listed(env: Env, pool: Pool, user: User, *, limit: int | None = None, token: str | None = None) -> Page[Device]:
+    """A page of the user's devices, oldest first. Raises errors.InvalidParameter for a token that is not of this list,
+    InvalidUserPoolConfiguration."""
+    _demand_tracking(pool)
+    query = select(Device).where(Device.user_sub == user.sub)
+    by = (Device.created_at, Device.key)
+    return page(env, query, by=by, size=limit or MOST, token=token, about=f"devices of {user.sub}")
+
+
+def set_status(env: Env, pool: Pool, user: User, key: str, *, remembered: bool) -> None:
+    """Whether it is remembered, which it must be to stand in for a second factor; that it is trusted is not for anybody
+    to say. Raises errors.ResourceNotFound, InvalidUserPoolConfiguration."""
+    _demand_tracking(pool)
+    with env.transaction():
+        there = env.db.scalar(
+            update(Device)
+            .where(Device.key == key, Device.user_sub == user.sub)
+            .values(remembered=remembered, modified_at=env.now())
+            .returning(Device.key)
+        )
+        if there is None:
+            raise errors.ResourceNotFound(UNKNOWN)
+
+
+def forget(env: Env, pool: Pool, user: User, key: str) -> None:
+    """Whoever has the device is signed out of it. Raises errors.ResourceNotFound, InvalidUserPoolConfiguration,
+    UserNotFound."""
+    _demand_tracking(pool)
+    with env.transaction():
+        find.locked(env, user.sub)  # several of his sessions end, as others may end them at this moment
+        gone = env.db.scalar(delete(Device).where(Device.key == key, Device.user_sub == user.sub).returning(Device.key))
+        if gone is None:
+            raise errors.ResourceNotFound(UNKNOWN)
+        revoke.device(env, user, key)
+
+
+def distrust(env: Env, user: User) -> None:
+    """No device of his stands in for a second factor until it has been asked for one again: neither those that are
+    confirmed, nor those that were offered a key and are not yet (`confirm`). Inside a transaction, with his row."""
+    user.modified_at = env.now()
+    env.db.execute(update(Device).where(Device.user_sub == user.sub, Device.trusted).values(trusted=False))
+
+
+def _demand_tracking(pool: Pool) -> DeviceTracking:
+    if pool.device_tracking is None:
+        raise errors.InvalidUserPoolConfiguration(NOT_TRACKED)
+    return pool.device_tracking
+
+
+def _verifier(given: str | None) -> int:
+    """A power of g as an honest client computes it: with 0, 1 or -1 anybody would know what both sides derive."""
+    verifier = int.from_bytes(_decoded(given, "PasswordVerifier", longest=len(srp.pad(srp.N))), "big")
+    if not 1 < verifier < srp.N - 1:
+        raise errors.InvalidParameter("PasswordVerifier must be a number of the SRP group.")
+    return verifier
+
+
+def _salt(given: str | None) -> bytes:
+    return _decoded(given, "Salt", longest=LONGEST_SALT)
+
+
+def _decoded(given: str | None, member: str, *, longest: int) -> bytes:
+    expected = errors.InvalidParameter(f"{member} must be base64 of 1 to {longest} bytes.")
+    # Before it is decoded: a member may have 128 KB.
+    if not given or len(given) > 4 * (longest // 3 + 1):
+        raise expected
+    try:
+        decoded = base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        raise expected from None
+    if not 1 <= len(decoded) <= longest:
+        raise expected
+    return decoded
+
+
+def _about(key: str) -> str:
+    return f"device verifier {key}"

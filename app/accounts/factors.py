@@ -16,8 +16,13 @@ TOTP = "SOFTWARE_TOKEN_MFA"
 SMS = "SMS_MFA"
 EMAIL = "EMAIL_OTP"
 PASSKEY = "WEB_AUTHN"
+ALL = (SMS, TOTP, EMAIL, PASSKEY)
+"""In the order in which they are told."""
 ADDRESS = {SMS: "phone_number", EMAIL: "email"}
 """The attribute whose address a factor's codes go to."""
+
+FIRST_ADDRESS = {"EMAIL_OTP": "email", "SMS_OTP": "phone_number"}
+"""The same for codes that come first."""
 
 _HELD = select(
     exists().where(SoftwareToken.user_sub == bindparam("sub"), SoftwareToken.secret.is_not(None)),
@@ -58,35 +63,59 @@ def switched_on(user: User) -> tuple[str, ...]:
     return tuple((user.mfa or {}).get("on", ()))
 
 
+def preferred(user: User) -> str | None:
+    """The one of them that he wants to be asked for."""
+    return (user.mfa or {}).get("preferred")
+
+
+def able(user: User, held: Held) -> dict[str, bool]:
+    """Which second factors he could be asked for, whatever the pool offers: he has what it takes."""
+    return {
+        SMS: bool(user.phone_number),
+        TOTP: held.software_token,
+        EMAIL: bool(user.email),
+        PASSKEY: held.passkey,
+    }
+
+
 def second(pool: Pool, user: User, held: Held) -> Second:
     """What may be asked of him after his password (reference: 10.2).
 
     In a pool that requires a second factor, one that he has counts as switched on: a verified authenticator app, else
     an address, unless it is the one that a forgotten password is recovered through, which would make one factor of two.
     """
-    able = {
-        TOTP: held.software_token,
-        SMS: bool(user.phone_number),
-        EMAIL: bool(user.email),
-        PASSKEY: held.passkey,
-    }
+    has = able(user, held)
     offered = pool.second_factors
-    on = tuple(name for name in switched_on(user) if able.get(name) and name in (*offered, PASSKEY))
+    on = tuple(name for name in switched_on(user) if has.get(name) and name in (*offered, PASSKEY))
     if pool.mfa != "ON" or on:
         usable = on if pool.mfa != "OFF" else ()
     elif TOTP in offered and held.software_token:
         usable = (TOTP,)
     else:
         through = recovery_channel(pool, user)
-        usable = tuple(name for name in offered if name != TOTP and able[name] and ADDRESS[name] != through)
-    preferred = (user.mfa or {}).get("preferred")
+        usable = tuple(name for name in offered if name != TOTP and has[name] and ADDRESS[name] != through)
+    first_asked = preferred(user)
     setups = tuple(name for name in offered if name == TOTP or (name == EMAIL and not user.email))
-    return Second(usable, preferred if preferred in usable else None, setups)
+    return Second(usable, first_asked if first_asked in usable else None, setups)
 
 
 def recovery_channel(pool: Pool, user: User) -> str | None:
-    """The attribute that a forgotten password would be recovered through."""
-    return next((attribute for attribute in pool.recovery if user.verified(attribute)), None)
+    """The attribute that a forgotten password would be recovered through: the best that is proven. Never one that his
+    second factor goes to: whoever reads that mailbox would then need nothing else (reference: 2.7)."""
+    second = {ADDRESS[name] for name in switched_on(user) if name in ADDRESS and name in pool.second_factors}
+    return next((name for name in pool.recovery if user.verified(name) and name not in second), None)
+
+
+def configured(pool: Pool, user: User, held: Held) -> tuple[str, ...]:
+    """What he could sign in with as the pool stands, first or second, in the names of GetUserAuthFactors."""
+    has = {
+        "PASSWORD": held.password,
+        "EMAIL_OTP": bool(user.email),
+        "SMS_OTP": bool(user.phone_number),
+        PASSKEY: held.passkey,
+    }
+    found = tuple(name for name, there in has.items() if there and name in pool.first_factors)
+    return (*found, "SOFTWARE_TOKEN") if held.software_token else found
 
 
 def first(pool: Pool, user: User | None, held: Held | None) -> tuple[str, ...]:
@@ -98,7 +127,9 @@ def first(pool: Pool, user: User | None, held: Held | None) -> tuple[str, ...]:
     allowed = pool.first_factors
     password = ("PASSWORD_SRP", "PASSWORD") if "PASSWORD" in allowed else ()
     if user is None or held is None:
-        return password + tuple(name for name in ("EMAIL_OTP", "SMS_OTP") if name in allowed)
+        return password + _usual(pool)
+    if user.status == "EXTERNAL_PROVIDER":  # he signs in elsewhere
+        return ()
     if not held.password:
         password = ()
     elif user.status == "FORCE_CHANGE_PASSWORD":
@@ -108,3 +139,17 @@ def first(pool: Pool, user: User | None, held: Held | None) -> tuple[str, ...]:
     if pool.mfa == "ON" or (pool.mfa == "OPTIONAL" and second(pool, user, held).usable):
         others = tuple(name for name in others if name == PASSKEY and pool.passkeys_count_twice)
     return password + others
+
+
+def by_code_alone(pool: Pool) -> tuple[str, ...]:
+    """Codes by which somebody could sign in who has nothing else. None where a second factor is always asked for."""
+    return tuple(name for name in FIRST_ADDRESS if name in pool.first_factors) if pool.mfa != "ON" else ()
+
+
+def _usual(pool: Pool) -> tuple[str, ...]:
+    """The codes that most users of the pool could choose: those to the addresses that it asks everybody for, if it does
+    so for any."""
+    codes = by_code_alone(pool)
+    required = {name for name, attribute in pool.schema.items() if attribute.required}
+    asked_for = required.union(pool.username_attributes, pool.auto_verified)
+    return tuple(name for name in codes if FIRST_ADDRESS[name] in asked_for) or codes

@@ -1,8 +1,9 @@
 """Counting attempts, so that a password or a code cannot be found by trying (reference: 4.8).
 
-Counted by a digest of the user or, for names that mean nobody, of the name: both lock alike. An attempt is counted
-before it is looked at, by one statement that also says whether it may be: a thousand guesses in parallel are a thousand
-attempts. The one that succeeds takes its count back.
+Counted by a digest of the user or, for names that mean nobody, of the name: both lock alike. An attempt is counted as
+open before it is looked at, by one statement that also says whether it may be made; it ends as a failure, or is taken
+back. Of a thousand guesses that come at once, OPEN are looked at, and their failures lock for a quarter of an hour. The
+same user's sign-ins from eight machines at once, all right, are no failures and lock nobody.
 
 Whoever keeps failing would keep the owner out as well. So an address from which the user has signed in lately is
 counted by itself, once the common counter is locked: a stranger's guesses do not lock the owner out at home.
@@ -10,10 +11,11 @@ counted by itself, once the common counter is locked: a stranger's guesses do no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, case, delete, exists, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,7 +27,9 @@ from app.env import Env, Origin
 from app.models import LoginSession, Pool, Throttle
 
 FREE = 5
-"""Attempts without a lock; each further one locks for twice as long, from one second."""
+"""The failure that locks for a second; each further one locks for twice as long."""
+OPEN = 20
+"""Attempts of one counter that may be looked at at one time, in all processes."""
 LONGEST = timedelta(minutes=15)
 """Of a lock, and of the quiet after which attempts are forgotten."""
 
@@ -55,23 +59,33 @@ def check(env: Env, counted: Counter) -> None:
         raise errors.LockedOut
 
 
-def attempt(env: Env, counted: Counter) -> str:
-    """Count an attempt, or refuse it while locked: it is then not counted, so that nobody can extend a lock. Inside a
-    transaction of its own, committed before the attempt is looked at. Returns which counter it was, for `forgive`.
+@contextmanager
+def attempt(env: Env, counted: Counter) -> Iterator[str]:
+    """Around what looks at an answer: a refusal that comes out of it is a failure. What went well stays open until the
+    write that follows it says `forgive` or `forget`; it is given the key to say so with. With no transaction open.
 
-    Raises errors.LockedOut.
+    While locked nothing is counted, so that nobody can extend a lock. Raises errors.LockedOut.
     """
-    if _add(env, counted.common):
-        return counted.common
-    if counted.near is not None and _known(env, counted) and _add(env, counted.near):
-        return counted.near
-    raise errors.LockedOut
+    with env.transaction():
+        key = _opened(env, counted)
+    try:
+        yield key
+    except errors.TooManyRequests:  # it was not looked at
+        with env.transaction():
+            forgive(env, key)
+        raise
+    except errors.Refusal:
+        with env.transaction():
+            _fail(env, key)
+        raise
 
 
 def forgive(env: Env, key: str) -> None:
-    """Take an attempt back that was right, but is not all that is asked. Inside a transaction. The others stay counted:
+    """Take an attempt back that was right, but is not all that is asked. Inside a transaction. Failures stay counted:
     whoever has the password has not yet the right to a million codes."""
-    env.db.execute(update(Throttle).where(Throttle.key == key).values(count=Throttle.count - 1, locked_until=None))
+    env.db.execute(
+        update(Throttle).where(Throttle.key == key, Throttle.pending > 0).values(pending=Throttle.pending - 1)
+    )
 
 
 def forget(env: Env, counted: Counter) -> None:
@@ -95,43 +109,68 @@ def _known(env: Env, counted: Counter) -> bool:
         return bool(session.scalar(select(mine)))
 
 
+def _opened(env: Env, counted: Counter) -> str:
+    if _add(env, counted.common):
+        return counted.common
+    if counted.near is not None and _known(env, counted) and _add(env, counted.near):
+        return counted.near
+    raise errors.LockedOut
+
+
 def _add(env: Env, key: str) -> bool:
-    """Whether the attempt may be made; one statement counts it and sets the lock that follows it."""
+    """Whether the attempt may be made; the statement that says so counts it."""
     now = env.now()
-    moments = {"now": now, "quiet": now + LONGEST}
-    for count, lock in _LOCKS.items():
-        moments |= {f"until{count}": now + lock, f"end{count}": now + lock + LONGEST}
-    return env.db.scalar(_counting(env.db.get_bind().dialect.name), {"key": key, **moments}) is not None
+    given = {"key": key, "now": now, "quiet": now + LONGEST}
+    return env.db.execute(_counting(env.db.get_bind().dialect.name), given).one_or_none() is not None
+
+
+def _fail(env: Env, key: str) -> None:
+    """An open attempt was wrong: count it, and set the lock that follows. One statement, because others fail at the
+    same moment."""
+    now = env.now()
+    lock = case(
+        *((Throttle.count + 1 == n, now + lock) for n, lock in _LOCKS.items()),
+        (Throttle.count + 1 > max(_LOCKS), now + LONGEST),
+        else_=Throttle.locked_until,
+    )
+    end = case(
+        *((Throttle.count + 1 == n, now + lock + LONGEST) for n, lock in _LOCKS.items()),
+        (Throttle.count + 1 > max(_LOCKS), now + 2 * LONGEST),
+        else_=Throttle.expires_at,
+    )
+    env.db.execute(
+        update(Throttle)
+        .where(Throttle.key == key)
+        .values(
+            count=Throttle.count + 1,
+            pending=case((Throttle.pending > 0, Throttle.pending - 1), else_=0),
+            locked_until=lock,
+            expires_at=end,
+        )
+    )
 
 
 _LOCKS = {FREE + n: min(timedelta(seconds=2**n), LONGEST) for n in range(11)}
-"""Number of the attempt, and the lock that follows it; those after the last one lock for as long."""
+"""Number of the failure, and the lock that follows it; those after the last one lock for as long."""
 
 
 @cache
-def _counting(dialect: str) -> ReturningInsert[tuple[int]]:
+def _counting(dialect: str) -> ReturningInsert[int]:
     """Built once: it is part of every sign-in."""
     quiet = Throttle.expires_at <= _moment("now")
-    following = Throttle.count + 1
-    last = max(_LOCKS)
-
-    def by_count(name: str) -> list[Any]:
-        return [
-            *((following == n, _moment(f"{name}{n}")) for n in _LOCKS),
-            (following > last, _moment(f"{name}{last}")),
-        ]
-
     statement = (postgresql if dialect == "postgresql" else sqlite).insert(table(Throttle))
-    counting: ReturningInsert[tuple[int]] = (
-        statement.values(key=bindparam("key"), count=1, since=_moment("now"), expires_at=_moment("quiet"))
+    counting: ReturningInsert[int] = (
+        statement.values(key=bindparam("key"), count=0, pending=1, since=_moment("now"), expires_at=_moment("quiet"))
         .on_conflict_do_update(
             index_elements=[Throttle.key],
             set_={
-                "count": case((quiet, 1), else_=following),
-                "locked_until": case((quiet, null()), *by_count("until"), else_=null()),
-                "expires_at": case((quiet, _moment("quiet")), *by_count("end"), else_=_moment("quiet")),
+                "count": case((quiet, 0), else_=Throttle.count),
+                "pending": case((quiet, 1), else_=Throttle.pending + 1),
+                "locked_until": case((quiet, null()), else_=Throttle.locked_until),
+                "expires_at": _moment("quiet"),
             },
-            where=Throttle.locked_until.is_(None) | (Throttle.locked_until <= _moment("now")),
+            where=(Throttle.locked_until.is_(None) | (Throttle.locked_until <= _moment("now")))
+            & (quiet | (Throttle.pending < OPEN)),
         )
         .returning(Throttle.count)
     )

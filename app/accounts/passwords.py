@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, find, limits, lockout
+from app.accounts import codes, credentials, devices, factors, find, limits, lockout
 from app.env import Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Attempt, BrowserSession, Client, Password, Pool, User
@@ -107,7 +107,7 @@ def _channel(pool: Pool, user: User) -> str:
     """The best address by which he may set a new password. Raises errors.UserDisabled, NotAuthorized,
     InvalidParameter."""
     _check_resettable(user.status, user.enabled)
-    channel = next((attribute for attribute in pool.recovery if user.verified(attribute)), None)
+    channel = factors.recovery_channel(pool, user)
     if channel is None:
         raise errors.InvalidParameter(NO_ADDRESS)
     return channel
@@ -205,8 +205,8 @@ def set_by_administrator(env: Env, pool: Pool, *, username: str, password: str, 
 
 
 def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *, temporary: bool = False) -> None:
-    """Store a new password and end what the old one began: attempts under way, browser sessions, the lock, a code
-    with which yet another could be set.
+    """Store a new password and end what the old one began: attempts under way, browser sessions, the trust in devices,
+    the lock, a code with which yet another could be set.
 
     Tokens stay, as in Cognito (reference: 4.5). Inside a transaction. Raises what `credentials.store` does.
     """
@@ -222,3 +222,4 @@ def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *,
 def _end_what_it_began(env: Env, user: User) -> None:
     env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub))
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
+    devices.distrust(env, user)

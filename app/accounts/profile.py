@@ -26,7 +26,7 @@ def update_attributes(env: Env, client: Client, user: User, *, attributes: Mappi
     policy.check_writable(attributes, client.writable)
     policy.check_values(pool, attributes, new=False)
     with env.transaction():
-        return writing.change(env, pool, _present(env, user), attributes)
+        return writing.change(env, pool, present(env, user), attributes)
 
 
 def delete_attributes(env: Env, client: Client, user: User, *, names: Collection[str]) -> None:
@@ -34,7 +34,7 @@ def delete_attributes(env: Env, client: Client, user: User, *, names: Collection
     policy.check_writable(names, client.writable)
     policy.check_known(client.pool, names)
     with env.transaction():
-        writing.remove(env, client.pool, _present(env, user), names)
+        writing.remove(env, client.pool, present(env, user), names)
 
 
 def send_code(env: Env, client: Client, user: User, *, attribute: str) -> Delivery:
@@ -46,7 +46,7 @@ def send_code(env: Env, client: Client, user: User, *, attribute: str) -> Delive
     _check_verifiable(attribute)
     pool = client.pool
     with env.transaction():
-        row = _present(env, user)
+        row = present(env, user)
         waiting = _waiting(env, row, attribute) if attribute in policy.verified_first(pool) else None
         address = waiting or getattr(row, attribute)
         if not address:
@@ -64,7 +64,7 @@ def verify(env: Env, client: Client, user: User, *, attribute: str, code: str) -
     _check_verifiable(attribute)
     pool = client.pool
     with env.transaction():
-        row = _present(env, user)
+        row = present(env, user)
         limits.count(env, pool, "verify_attribute", row.sub)
         taken = codes.take(env, row.sub, purpose=writing.PURPOSE[attribute], code=code)
         if taken.destination != getattr(row, attribute) and attribute not in policy.verified_first(pool):
@@ -88,7 +88,7 @@ def forget_authorization_codes(env: Env, user: User) -> None:
     env.db.execute(deletion(AuthorizationCode).where(*unused))
 
 
-def _present(env: Env, user: User) -> User:
+def present(env: Env, user: User) -> User:
     """His row, locked. His token was good a moment ago; he may have been disabled or deleted since."""
     row = find.locked(env, user.sub)
     if not row.enabled:

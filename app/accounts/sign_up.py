@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, find, limits
+from app.accounts import codes, credentials, factors, find, limits
 from app.env import Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Client, Pool, User
@@ -26,14 +26,20 @@ VERIFIED_FIRST = ("phone_number", "email")
 class SignedUp:
     user: User
     delivery: Delivery | None
-    password_version: str
-    """Which password was set: signin.after_sign_up vouches for it."""
+    password_version: str | None
+    """Which password was set, if any: signin.after_sign_up vouches for it."""
+
+
+def needs_password(client: Client) -> bool:
+    """Whether nobody can sign up without one: he must be able to sign in by codes alone (reference: 4.2)."""
+    return "ALLOW_USER_AUTH" not in client.auth_flows or not factors.by_code_alone(client.pool)
 
 
 def sign_up(
-    env: Env, client: Client, *, username: str, password: str, attributes: Mapping[str, str], origin: Origin
+    env: Env, client: Client, *, username: str, password: str | None, attributes: Mapping[str, str], origin: Origin
 ) -> SignedUp:
-    """Create an unconfirmed user and send the code that will confirm him.
+    """Create an unconfirmed user and send the code that will confirm him. Without a password, if he has an address by
+    whose codes he will sign in.
 
     Raises errors.SignUpClosed, InvalidParameter, NotAuthorized (an attribute the client may not write),
     InvalidPassword, UsernameExists; CodeDeliveryFailure when the user exists but the message could not leave.
@@ -53,22 +59,37 @@ def sign_up(
     attributes = with_username(pool, username, attributes)
     policy.check_values(pool, attributes)
     policy.check_required(pool, attributes)
-    password_policy.check(pool, password)
+    if password is None:
+        _check_goes_without(client, attributes)
+    else:
+        password_policy.check(pool, password)
 
     # The hash is made even when the name is taken: otherwise the time of the answer would tell.
     sub = env.random.uuid()
     stored_name = sub if pool.username_attributes else username
-    prepared = credentials.prepare(env, pool, sub=sub, username=stored_name, password=password)
+    prepared = None
+    if password is not None:
+        prepared = credentials.prepare(env, pool, sub=sub, username=stored_name, password=password)
 
     with env.transaction():
         user = add_user(env, pool, sub=sub, username=stored_name, attributes=attributes, status="UNCONFIRMED")
-        version = credentials.store(env, user, prepared)
+        version = credentials.store(env, user, prepared) if prepared is not None else None
         attribute = _address_to_verify(pool, user)
         delivery = None
         if attribute is not None:
             # Not counted: an hour's five are those that are asked for, and a name that means nobody has as many.
             delivery = codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute, counted=False, client=client)
     return SignedUp(user, delivery, version)
+
+
+def _check_goes_without(client: Client, attributes: Mapping[str, str]) -> None:
+    if needs_password(client):
+        raise errors.InvalidParameter("Missing required parameter Password", field="password")
+    by_code = [factors.FIRST_ADDRESS[name] for name in factors.by_code_alone(client.pool)]
+    if not any(attributes.get(address) for address in by_code):
+        raise errors.InvalidParameter(
+            f"Without a password, {' or '.join(by_code)} is required: codes to sign in with go there.", field=by_code[0]
+        )
 
 
 def with_username(pool: Pool, username: str, attributes: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from app.models import (
     Code,
     LoginSession,
     OutboxMessage,
+    PasskeyRegistration,
     Password,
     Spent,
     Throttle,
@@ -34,6 +35,7 @@ UNTIL: tuple[tuple[type[Any], InstrumentedAttribute[Any], timedelta], ...] = (
     # Access tokens end with their session; the last one may outlive the refresh token by its own life at most.
     (LoginSession, LoginSession.expires_at, timedelta(days=1)),
     (OutboxMessage, OutboxMessage.sent_at, timedelta(days=30)),
+    (PasskeyRegistration, PasskeyRegistration.expires_at, timedelta()),
     # A temporary password that was never used (the others have no end): nobody can sign in with it any more, so its
     # hash is only something to steal. The user stays, in FORCE_CHANGE_PASSWORD, and can be invited again; for a month
     # he is told why it is refused. Users who never confirmed stay too, as in Cognito (reference: 4.2).

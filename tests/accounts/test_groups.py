@@ -310,7 +310,7 @@ def test_a_users_groups_are_found_without_looking_at_anybody_elses(
     tokens = signed_in(env, client)
     assert tokens.refresh is not None
     plans = [explained()]
-    refresh.tokens(env, client, tokens.refresh, oauth=False)
+    refresh.tokens(env, client, tokens.refresh, oauth=False, origin=Origin())
     plans.append(explained())
     whole = ("Seq Scan on membership", 'Seq Scan on "user"', "Merge", "Hash", "SCAN", "AUTOMATIC")
     for plan in plans:
@@ -398,10 +398,14 @@ def test_a_change_of_groups_is_in_the_next_tokens(
     assert begun.refresh is not None
     join(env, pool, "staff")
     statements()
-    assert said(refresh.tokens(env, client, begun.refresh, oauth=False).access) == {"cognito:groups": ["staff"]}
+    assert said(refresh.tokens(env, client, begun.refresh, oauth=False, origin=Origin()).access) == {
+        "cognito:groups": ["staff"]
+    }
     assert len(statements()) == 1
     join(env, pool, "admins")
-    assert said(refresh.tokens(env, client, begun.refresh, oauth=False).id) == {"cognito:groups": ["admins", "staff"]}
+    assert said(refresh.tokens(env, client, begun.refresh, oauth=False, origin=Origin()).id) == {
+        "cognito:groups": ["admins", "staff"]
+    }
     with env.transaction():
         code = codes.give(
             env,
@@ -421,7 +425,7 @@ def test_a_change_of_groups_is_in_the_next_tokens(
     assert len(statements()) == 3
     assert (said(tokens.access), said(tokens.id)) == ({"cognito:groups": ["staff"]},) * 2
     groups.delete(env, pool, name="staff")
-    assert said(refresh.tokens(env, client, begun.refresh, oauth=False).access) == {}
+    assert said(refresh.tokens(env, client, begun.refresh, oauth=False, origin=Origin()).access) == {}
 
 
 def test_nobody_has_anothers_groups(env: Env, client: Client, alice: User) -> None:

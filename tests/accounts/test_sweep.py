@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import func, select
 
 from app import errors
-from app.accounts import administer, find, passwords, sign_up, sweep
+from app.accounts import administer, find, passkeys, passwords, sign_up, sweep
 from app.db import Base
 from app.env import Env, Origin
 from app.models import LoginSession
 from app.signin import browser, flow, granting
 from app.tokens import codes
-from tests.build import CALLBACK, PASSWORD, a_client, a_pool, a_user
+from tests.build import CALLBACK, PASSWORD, a_client, a_pool, a_pool_with_passkeys, a_user
 from tests.conftest import Clock
 
 
@@ -28,8 +28,9 @@ def counts(env: Env) -> dict[str, int]:
 @pytest.fixture
 def traffic(env: Env) -> Any:
     """A row in every table that grows by traffic, but those of one-time SRP answers."""
-    client = a_client(env, a_pool(env))
+    client = a_client(env, a_pool_with_passkeys(env))
     user = a_user(env, client.pool)
+    passkeys.start(env, client, user)
     given = {"USERNAME": "alice", "PASSWORD": PASSWORD}
     granted = flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given, origin=Origin())
     assert isinstance(granted, flow.Granted)
@@ -67,6 +68,7 @@ def test_what_has_ended_goes_table_by_table(env: Env, traffic: Any, clock: Clock
     clock.forward(days=1)
     swept = sweep.expired(env)
     assert swept["authorization_code"] == swept["browser_session"] == swept["attempt"] == 1
+    assert swept["passkey_registration"] == 1
     # alice's failure, her hour of forgotten passwords, and bob's attempt, which was right but not all.
     assert swept["throttle"] == 3
     assert swept["login_session"] == swept["outbox_message"] == swept["code"] == 0

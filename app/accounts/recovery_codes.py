@@ -1,0 +1,56 @@
+"""Recovery codes: what a user writes down for the day on which his second factor is lost (requirements: 62)."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select
+
+from app import errors
+from app.env import Env
+from app.models import RecoveryCode, User
+
+HOW_MANY = 10
+
+
+def make(env: Env, user: User) -> list[str]:
+    """New codes, in place of all he had. They are shown this once: only digests are kept. Inside a transaction."""
+    codes, now = [env.random.recovery_code() for _ in range(HOW_MANY)], env.now()
+    env.db.execute(delete(RecoveryCode).where(RecoveryCode.user_sub == user.sub))
+    env.db.execute(
+        insert(RecoveryCode),
+        [
+            {"id": env.random.uuid(), "user_sub": user.sub, "digest": _digest(env, user.sub, code), "created_at": now}
+            for code in codes
+        ],
+    )
+    return codes
+
+
+def remaining(env: Env, user: User) -> int:
+    """How many have not been used."""
+    with env.reading() as session:
+        count = session.scalar(select(func.count()).where(RecoveryCode.user_sub == user.sub))
+    return count or 0
+
+
+def fits(env: Env, user: User, code: str) -> bool:
+    """Whether it is one of his. `take` decides."""
+    with env.reading() as session:
+        return bool(session.scalar(select(exists().where(*_is(env, user, code)))))
+
+
+def take(env: Env, user: User, code: str) -> None:
+    """Use one up. Inside a transaction: whoever deletes the row has used it, and nobody else.
+
+    Raises errors.CodeMismatch.
+    """
+    if env.db.scalar(delete(RecoveryCode).where(*_is(env, user, code)).returning(RecoveryCode.id)) is None:
+        raise errors.CodeMismatch("Invalid code received for user")
+
+
+def _is(env: Env, user: User, code: str) -> tuple[ColumnElement[bool], ...]:
+    return RecoveryCode.user_sub == user.sub, RecoveryCode.digest == _digest(env, user.sub, code)
+
+
+def _digest(env: Env, sub: str, code: str) -> str:
+    """However it was typed: letter case, hyphens and spaces are for the eye."""
+    return env.keyed.digest("recovery code", f"{sub} {''.join(code.replace('-', '').split()).lower()}")
