@@ -8,25 +8,61 @@ meanwhile.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from app import errors
+from app import errors, triggers
 from app.accounts import devices, factors, find, lockout
 from app.accounts.find import Found
 from app.env import Env, Origin
 from app.models import Attempt, Client, Password, Throttle, User
 from app.policy import unbuilt
 from app.policy.attributes import name_key
-from app.signin import plan
-from app.signin.challenges import new_password_required, password, password_srp
-from app.signin.state import Ask, Challenge, Granted, Proof, SignIn, Step
+from app.signin import custom, plan
+from app.signin.challenges import (
+    custom_challenge,
+    device_password_verifier,
+    device_srp_auth,
+    email_otp,
+    mfa_setup,
+    new_password_required,
+    password,
+    password_srp,
+    password_srp_start,
+    recovery_code,
+    select_challenge,
+    select_mfa_type,
+    sms_mfa,
+    sms_otp,
+    software_token_mfa,
+    web_authn,
+)
+from app.signin.state import Ask, Asked, Challenge, Chosen, Granted, Judged, Proof, SignIn, Step
 from app.tokens import claims
 
 CHALLENGES: dict[str, Challenge] = {
-    challenge.NAME: challenge for challenge in (password, password_srp, new_password_required)
+    challenge.NAME: challenge
+    for challenge in (
+        password,
+        password_srp,
+        password_srp_start,
+        select_challenge,
+        custom_challenge,
+        new_password_required,
+        device_srp_auth,
+        device_password_verifier,
+        mfa_setup,
+        select_mfa_type,
+        software_token_mfa,
+        sms_mfa,
+        email_otp,
+        sms_otp,
+        recovery_code,
+        web_authn,
+    )
 }
 
 ALLOWED_BY = {
@@ -44,6 +80,21 @@ WITHOUT_DEVICES = frozenset({"ADMIN_USER_PASSWORD_AUTH", "HOSTED_PAGES"})
 """Flows in which devices are not tracked (reference: 5.1): an administrator's server is nobody's device, and a browser
 is recognised by its session."""
 
+WRITTEN_DOWN = frozenset({"USER_AUTH", "CUSTOM_AUTH"})
+"""Flows whose first step leaves a row for whatever name is given."""
+LONGEST_NAME = 2048
+"""Characters of an address, which is the longest name that somebody can have."""
+LONGEST_KEY = 55
+"""The same of a device's key."""
+ACR_ASKED = "acr_asked"
+"""Note: that the client wants its tokens to say how he signed in."""
+BEFORE_ANY_PROOF = frozenset(
+    {"SELECT_CHALLENGE", "PASSWORD_SRP", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN", "CUSTOM_CHALLENGE"}
+)
+"""Challenges that are answered for names that mean nobody, too, and cost no hash."""
+WITHOUT_SESSION = frozenset({"DEVICE_SRP_AUTH", "DEVICE_PASSWORD_VERIFIER"})
+"""Challenges whose answers bring no session, or the one that the step before has used up, from some of the clients."""
+
 _AGAIN = (
     select(User, Password.version, Throttle.count)
     .outerjoin(Password, Password.user_sub == User.sub)
@@ -52,35 +103,95 @@ _AGAIN = (
     .with_for_update(of=User)
     .options(claims.WITH_GROUPS)
 )
+_WAITING = (
+    select(Attempt, User, Password)
+    .outerjoin(User, User.sub == Attempt.user_sub)
+    .outerjoin(Password, Password.user_sub == User.sub)
+)
 
 
 def begin(env: Env, client: Client, *, flow: str, given: Mapping[str, str], origin: Origin) -> Step:
     """The first step of a flow. `given` has the names of the challenge's parameters (USERNAME, PASSWORD, SRP_A).
 
     Raises errors.InvalidParameter, NotAuthorized, LockedOut, UserDisabled, UserNotConfirmed, PasswordResetRequired,
-    UserNotFound (where the client may know), TooManyRequests, ResourceNotFound (a device that is not the user's).
+    UserNotFound (where the client may know), TooManyRequests, ResourceNotFound (a device that is not the user's); in
+    CUSTOM_AUTH also what a trigger raises.
     """
-    if flow in ALLOWED_BY and ALLOWED_BY[flow] not in client.auth_flows:
-        raise errors.InvalidParameter(NOT_ENABLED.get(flow, "Auth flow not enabled for this client"))
+    demand_enabled(client, flow)
     # What is made up takes some microseconds less than what is read. (A password that is wrong costs a hash for
     # everybody, whose own noise is larger.)
     with env.in_steps(client.hides_users and plan.FIRST.get(flow) != password.NAME):
         return _begin(env, client, flow, given, origin)
 
 
+def demand_enabled(client: Client, flow: str) -> None:
+    """Raises errors.InvalidParameter for a flow that the client may not use."""
+    if flow in ALLOWED_BY and ALLOWED_BY[flow] not in client.auth_flows:
+        raise errors.InvalidParameter(NOT_ENABLED.get(flow, "Auth flow not enabled for this client"))
+
+
 def _begin(env: Env, client: Client, flow: str, given: Mapping[str, str], origin: Origin) -> Step:
-    name = _named(given)
+    name = named(given)
     with env.reading():  # one look for both questions
         found = find.by_name(env, client.pool, name)
-        sign_in = _sign_in(env, client, flow, name, found, origin)
-        if plan.FIRST[flow] != password.NAME:  # which is counted, and so checked, anyhow
+        sign_in = sign_in_of(env, client, flow, name, found, origin)
+        if plan.FIRST.get(flow) != password.NAME:  # which is counted, and so checked, anyhow
             lockout.check(env, sign_in.failures)
-    if client.pool.device_tracking and flow not in WITHOUT_DEVICES and given.get("DEVICE_KEY"):
-        sign_in = replace(sign_in, device_key=given["DEVICE_KEY"])
+    sign_in = with_device_key(sign_in, given)
     _refuse_disabled(sign_in, before=True)
+    if flow in WRITTEN_DOWN and (len(name) > LONGEST_NAME or "\0" in name):
+        raise errors.InvalidParameter(f"USERNAME must have no more than {LONGEST_NAME} characters, and none that is 0.")
+    if flow == "USER_AUTH":
+        return _begin_with_a_choice(env, sign_in, given)
+    if flow == custom.FLOW:
+        return _begin_as_the_customer_says(env, sign_in, given)
     if plan.FIRST[flow] == password_srp.NAME:
         return Ask(password_srp.NAME, password_srp.ask(env, sign_in, given).params, handle=None)
     return _taken(env, sign_in, password, given)
+
+
+def _begin_with_a_choice(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Step:
+    """The first factor that is preferred, where he has it; else the choice (reference: 5.5)."""
+    preferred = given.get("PREFERRED_CHALLENGE")
+    if preferred and preferred not in plan.CHOICES:
+        raise errors.InvalidParameter(f"PREFERRED_CHALLENGE must be one of {', '.join(plan.CHOICES)}.")
+    notes = _wishes(given)
+    user, pool = sign_in.user, sign_in.pool
+    if user is None and not sign_in.client.hides_users:
+        raise errors.UserNotFound
+    available = factors.first(pool, user, factors.held(env, user) if user else None)
+    if not available:
+        # As for nobody, where that is hidden: whatever he chooses then, he cannot do.
+        available = factors.first(pool, None, None) if sign_in.client.hides_users else ()
+    if not available:
+        raise errors.InvalidParameter("The user has no factor to sign in with.")
+    now = replace(sign_in, notes={**notes, select_challenge.AVAILABLE: list(available)})
+    if preferred in available:
+        return _chosen(env, now, preferred, given, available)
+    return _asked(env, now, select_challenge, select_challenge.ask(env, now, given), available=available)
+
+
+def _wishes(given: Mapping[str, str]) -> dict[str, Any]:
+    """What USER_AUTH is asked for besides (reference: 6.6). Every sign-in is a fresh one, so MAX_AGE is met by it; an
+    access token, which would shorten it, is refused: a client must not believe that it did something."""
+    if given.get("ACCESS_TOKEN"):
+        raise errors.InvalidParameter("ACCESS_TOKEN is not available in this version of Cognate: sign in without it.")
+    age = given.get("MAX_AGE")
+    if age and not (age.isascii() and age.isdigit() and len(age) < 10):
+        raise errors.InvalidParameter("MAX_AGE must be a number of seconds.")
+    return {ACR_ASKED: True} if given.get("TARGET_ACR_VALUES") else {}
+
+
+def _begin_as_the_customer_says(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Step:
+    """Reference: 5.3. A status is told early only where the client may know who exists."""
+    triggers.demand(sign_in.pool, triggers.DEFINE)
+    now = replace(sign_in, notes=custom.begun(given))
+    if not sign_in.client.hides_users:
+        if sign_in.user is None:
+            raise errors.UserNotFound
+        if sign_in.user.status == "UNCONFIRMED":
+            raise errors.UserNotConfirmed
+    return _onward(env, now, given)
 
 
 def answer(
@@ -91,11 +202,15 @@ def answer(
     module = CHALLENGES.get(challenge)
     if module is None:
         raise errors.InvalidParameter(f"The challenge {challenge} is not available in this version of Cognate.")
-    if challenge == password_srp.NAME and not session:
-        sign_in = _recovered(env, client, given, origin)
-    else:
-        sign_in = _resumed(env, client, challenge, session, origin)
-    return _taken(env, sign_in, module, given)
+    with env.in_steps(client.hides_users and challenge in BEFORE_ANY_PROOF | WITHOUT_SESSION):
+        if challenge == password_srp.NAME and not session:
+            sign_in = _recovered(env, client, given, origin)
+        elif challenge in WITHOUT_SESSION:
+            sign_in = _resumed_without(env, client, challenge, session, given, origin)
+        else:
+            sign_in = resumed(env, client, challenge, session, origin)
+        refuse_other_name(env, sign_in, given)
+        return _taken(env, with_device_key(sign_in, given), module, given)
 
 
 def _recovered(env: Env, client: Client, given: Mapping[str, str], origin: Origin) -> SignIn:
@@ -105,11 +220,38 @@ def _recovered(env: Env, client: Client, given: Mapping[str, str], origin: Origi
         raise errors.InvalidParameter("Missing required parameter Session")
     with env.reading():
         found = find.by_name(env, client.pool, block.name) if block.known else None
-        sign_in = _sign_in(env, client, block.flow, block.name, found, origin)
-    if client.pool.device_tracking:
-        sign_in = replace(sign_in, device_key=given.get("DEVICE_KEY"))
+        sign_in = sign_in_of(env, client, block.flow, block.typed or block.name, found, origin)
     _refuse_disabled(sign_in, before=True)
     return sign_in
+
+
+def with_device_key(sign_in: SignIn, given: Mapping[str, str]) -> SignIn:
+    """With the device that the client names, if it has named none before: some do so with the second step only.
+
+    Raises errors.ResourceNotFound for what is nobody's key."""
+    key = given.get("DEVICE_KEY")
+    if not key or not tracks_devices(sign_in) or sign_in.device_key is not None:
+        return sign_in
+    if len(key) > LONGEST_KEY or "\0" in key:  # which no column could hold
+        raise errors.ResourceNotFound(devices.UNKNOWN)
+    return replace(sign_in, device_key=key)
+
+
+def tracks_devices(sign_in: SignIn) -> bool:
+    return sign_in.pool.device_tracking is not None and sign_in.flow not in WITHOUT_DEVICES
+
+
+def refuse_other_name(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> None:
+    """An answer that names somebody else than its session was not meant for it: any name of the same user will do.
+    Raises errors.SessionInvalid."""
+    name, user, pool = given.get("USERNAME"), sign_in.user, sign_in.pool
+    if not name:
+        return
+    his = [sign_in.name, password_srp.username(env, sign_in)]
+    if user is not None:
+        his += [one for one in (user.sub, user.email, user.phone_number, user.preferred_username) if one]
+    if name_key(pool, name) not in {name_key(pool, one) for one in his}:
+        raise errors.SessionInvalid
 
 
 def settle(env: Env, granted: Granted) -> User:
@@ -125,14 +267,15 @@ def settle(env: Env, granted: Granted) -> User:
     return user
 
 
-def _named(given: Mapping[str, str]) -> str:
+def named(given: Mapping[str, str]) -> str:
+    """Raises errors.InvalidParameter."""
     name = given.get("USERNAME")
     if not name:
         raise errors.InvalidParameter("Missing required parameter USERNAME", field="username")
     return name
 
 
-def _sign_in(env: Env, client: Client, flow: str, name: str, found: Found | None, origin: Origin) -> SignIn:
+def sign_in_of(env: Env, client: Client, flow: str, name: str, found: Found | None, origin: Origin) -> SignIn:
     """A name that means nobody is counted, and locks, like one that does."""
     pool = client.pool
     if found is None:
@@ -154,21 +297,65 @@ def _taken(env: Env, sign_in: SignIn, challenge: Challenge, given: Mapping[str, 
         if not given.get(name):
             field = name.lower() if name in ("USERNAME", "PASSWORD") else None
             raise errors.InvalidParameter(f"Missing required parameter {name}", field=field)
-    counted = None
-    if challenge.GUESSABLE:
-        with env.transaction():
-            counted = lockout.attempt(env, sign_in.failures)
+    if challenge.NAME == custom_challenge.NAME:
+        sign_in = _used_at_once(env, sign_in)
+    counting = lockout.attempt(env, sign_in.failures) if challenge.GUESSABLE else nullcontext(None)
     try:
-        proof = challenge.answer(env, sign_in, given)
-    except errors.TooManyRequests:  # it was not looked at
+        with counting as counted:
+            said = challenge.answer(env, sign_in, given)
+    except errors.NotAuthorized as wrong:
+        # A wrong password by SRP: in this flow, what follows from it is for the customer's code to say.
+        if not (
+            custom.decides(sign_in) and challenge.NAME == password_srp.NAME and type(wrong) is errors.NotAuthorized
+        ):
+            raise
+        said, counted = Judged(False), None
+    match said:
+        case Chosen(choice=choice):
+            with env.reading():
+                lockout.check(env, sign_in.failures)
+            return _chosen(env, sign_in, choice, given)
+        case Judged(correct=correct):
+            met = (challenge.NAME,) if correct and sign_in.user is not None else ()
+            notes = custom.answered(sign_in, challenge.NAME, correct=correct)
+            return _onward(env, replace(sign_in, proven=(*sign_in.proven, *met), notes=notes), given)
+        case Proof():
+            return proceed(env, sign_in, said, met=challenge.NAME, given=given, counted=counted)
+
+
+def _used_at_once(env: Env, sign_in: SignIn) -> SignIn:
+    """Before it is judged, because nobody else counts such answers: of a thousand guesses that come in parallel for one
+    question, one is looked at. Raises errors.SessionUsed."""
+    if sign_in.attempt is None:
+        raise errors.SessionInvalid
+    with env.transaction():
+        _use_up(env, sign_in.attempt)
+    return replace(sign_in, used=True)
+
+
+def _take_back(env: Env, counted: str | None) -> None:
+    if counted is not None:
         with env.transaction():
-            lockout.forgive(env, counted or "")
-        raise
-    return proceed(env, sign_in, proof, met=challenge.NAME, given=given, counted=counted)
+            lockout.forgive(env, counted)
+
+
+def _chosen(env: Env, sign_in: SignIn, choice: str, given: Mapping[str, str], available: tuple[str, ...] = ()) -> Step:
+    """Go on with the first factor that was chosen, whose answer may have come along. (A passkey's cannot: it answers a
+    challenge that has not been made yet.)"""
+    if choice == password.NAME and given.get("PASSWORD"):
+        return _taken(env, sign_in, password, given)
+    challenge = CHALLENGES[plan.chosen(choice, given)]
+    return _asked(env, sign_in, challenge, challenge.ask(env, sign_in, given), available=available)
 
 
 def proceed(
-    env: Env, sign_in: SignIn, proof: Proof, *, met: str, given: Mapping[str, str], counted: str | None = None
+    env: Env,
+    sign_in: SignIn,
+    proof: Proof,
+    *,
+    met: str,
+    given: Mapping[str, str],
+    counted: str | None = None,
 ) -> Step:
     """Ask what the plan says after a challenge that was met, or grant. `given` came with the answer, and may hold what
     the next one is asked with; `counted` is the counter that the attempt went to."""
@@ -178,13 +365,85 @@ def proceed(
         proven=(*sign_in.proven, *(proof.met or (met,))),
         notes={**sign_in.notes, **proof.notes},
     )
-    _refuse_disabled(now, before=False)
+    if custom.decides(now):
+        now = replace(now, notes=custom.answered(now, met, correct=True))
+    return _onward(env, now, given, proof=proof, counted=counted)
+
+
+def _onward(
+    env: Env,
+    sign_in: SignIn,
+    given: Mapping[str, str],
+    *,
+    proof: Proof | None = None,
+    counted: str | None = None,
+) -> Step:
+    """The next step. With a `proof`, the one before was met."""
+    try:
+        now, proof, following = _following(env, sign_in, proof)
+        if following is not None:
+            challenge = CHALLENGES[following]
+            asked = challenge.ask(env, now, {**custom.asked_with(now), **given})
+    except errors.Refusal:
+        # The answer was right; it must not lock its owner out that he is told of something else.
+        _take_back(env, counted)
+        raise
+    if following is not None:
+        return _asked(env, now, challenge, asked, proof=proof, counted=counted)
+    if proof is None:
+        raise errors.NotAuthorized
+    return Granted(proof.user, env.now(), now.proven, now, proof)
+
+
+def _following(env: Env, sign_in: SignIn, proof: Proof | None) -> tuple[SignIn, Proof | None, str | None]:
+    """What is asked next, and what has become known on the way there. Where the customer's code decides, the order of
+    everybody else comes in as soon as a password has been given, and before there are tokens. The device comes last:
+    SDKs expect tokens when it has proven itself."""
+    now = sign_in
+    if custom.decides(now):
+        if proof is not None and plan.BY_PASSWORD.intersection(now.proven):
+            now, demanded = _demanded(env, now, proof)
+            if demanded is not None and demanded != device_srp_auth.NAME:
+                return now, proof, demanded
+        wanted = _wanted(env, now)
+        if wanted is not None:
+            return now, proof, wanted
+        if proof is None and now.user is not None:
+            proof = Proof(now.user, now.password if plan.BY_PASSWORD.intersection(now.proven) else None)
+        now = replace(now, notes=custom.may_have_tokens(now))
+    if proof is None:
+        raise errors.NotAuthorized
+    now, demanded = _demanded(env, now, proof)
+    return now, proof, demanded
+
+
+def _wanted(env: Env, sign_in: SignIn) -> str | None:
+    try:
+        return custom.next_challenge(env, sign_in)
+    except errors.NotAuthorized:  # that was the last answer
+        if sign_in.attempt is not None and not sign_in.used:
+            with env.transaction():
+                _use_up(env, sign_in.attempt)
+        raise
+
+
+def _demanded(env: Env, sign_in: SignIn, proof: Proof) -> tuple[SignIn, str | None]:
+    """What the plan asks of whoever has proven himself; and who may not come in all the same is refused."""
+    _refuse_disabled(replace(sign_in, user=proof.user), before=False)
     _refuse_status(env, proof)
-    now = _with_device(env, now, proof.user)
-    following = plan.next_challenge(_situation(env, now, proof.user))
-    if following is None:
-        return Granted(proof.user, env.now(), now.proven, now, proof)
-    return _asked(env, now, CHALLENGES[following], given, proof=proof, counted=counted)
+    _refuse_lone_factor(env, sign_in, proof.user)
+    now = _with_device(env, sign_in, proof.user)
+    return now, plan.next_challenge(_situation(env, now, proof.user))
+
+
+def _refuse_lone_factor(env: Env, sign_in: SignIn, user: User) -> None:
+    """A code or a passkey in place of a password is looked at again when it has come: meanwhile he, or his pool, may
+    have got a second factor, which it would pass by. Raises errors.SessionInvalid."""
+    alone = set(sign_in.proven) & set(plan.CHOICES) - plan.BY_PASSWORD
+    if sign_in.flow != "USER_AUTH" or plan.BY_PASSWORD.intersection(sign_in.proven) or not alone:
+        return
+    if not alone <= set(factors.first(sign_in.pool, user, factors.held(env, user))):
+        raise errors.SessionInvalid
 
 
 def _situation(env: Env, sign_in: SignIn, user: User) -> plan.Situation:
@@ -201,7 +460,22 @@ def _with_device(env: Env, sign_in: SignIn, user: User) -> SignIn:
     """Only now: a stranger must not learn from a device whose it is. Raises errors.ResourceNotFound."""
     if sign_in.device_key is None or sign_in.device is not None:
         return sign_in
-    return replace(sign_in, device=devices.recognise(env, user, sign_in.device_key))
+    try:
+        return replace(sign_in, device=devices.recognise(env, user, sign_in.device_key))
+    except errors.ResourceNotFound:
+        _forget_device(env, sign_in)
+        raise
+
+
+def _forget_device(env: Env, sign_in: SignIn) -> None:
+    """The client will repeat its answer, by the same session, and name no device."""
+    if sign_in.attempt is None:
+        return
+    values: dict[str, Any] = {"notes": {**sign_in.attempt.notes, "device_key": None}}
+    if sign_in.used:
+        values["used_at"] = None
+    with env.transaction():
+        env.db.execute(update(Attempt).where(Attempt.digest == sign_in.attempt.digest).values(values))
 
 
 def _standing(sign_in: SignIn) -> str | None:
@@ -216,47 +490,73 @@ def _asked(
     env: Env,
     sign_in: SignIn,
     challenge: Challenge,
-    given: Mapping[str, str],
+    asked: Asked,
     *,
     proof: Proof | None = None,
     counted: str | None = None,
     available: tuple[str, ...] = (),
 ) -> Ask:
-    """Ask a challenge, and write down what waits for its answer. With a `proof`, the step before is accepted."""
-    asked = challenge.ask(env, sign_in, given)
-    handle, now = env.random.token(), env.now()
+    """Write down what was asked, and waits for its answer. With a `proof`, the step before is accepted."""
     with env.transaction():
         if proof is not None:
             _accept(env, sign_in, proof)
-        elif sign_in.attempt is not None:
+        elif sign_in.attempt is not None and not sign_in.used:
             _use_up(env, sign_in.attempt)
         if counted is not None:
             lockout.forgive(env, counted)
-        env.db.add(
-            Attempt(
-                digest=_digest(env, handle),
-                client_id=sign_in.client.id,
-                user_sub=sign_in.user.sub if sign_in.user else None,
-                flow=sign_in.flow,
-                asked=challenge.NAME,
-                proven=list(sign_in.proven),
-                notes=_notes(sign_in, asked.notes),
-                created_at=now,
-                expires_at=now + sign_in.client.session_validity,
-                used_at=None,
-            )
-        )
+        handle = _wait(env, sign_in, challenge.NAME, asked.notes)
+        if asked.write is not None:
+            asked.write()
         if asked.send is not None:
             env.after_commit(asked.send)
     return Ask(challenge.NAME, asked.params, handle, available)
 
 
-def _notes(sign_in: SignIn, added: Mapping[str, Any]) -> dict[str, Any]:
-    return {**sign_in.notes, **added, "name": sign_in.name, "device_key": sign_in.device_key}
+def again(env: Env, sign_in: SignIn, attempt: Attempt, notes: Mapping[str, Any]) -> str:
+    """A step that leaves the challenge as it was asked: the session is used up, and a fresh one, which is returned,
+    has these notes besides. Inside a transaction. Raises errors.SessionUsed."""
+    _use_up(env, attempt)
+    return _wait(env, sign_in, attempt.asked, notes)
+
+
+def _wait(env: Env, sign_in: SignIn, challenge: str, notes: Mapping[str, Any]) -> str:
+    """Write down what waits for its answer; the handle with which that comes."""
+    handle, now = env.random.token(), env.now()
+    env.db.add(
+        Attempt(
+            digest=_digest(env, handle),
+            client_id=sign_in.client.id,
+            user_sub=sign_in.user.sub if sign_in.user else None,
+            flow=sign_in.flow,
+            asked=challenge,
+            proven=list(sign_in.proven),
+            notes={**sign_in.notes, **notes, "name": sign_in.name, **_device_notes(sign_in)},
+            created_at=now,
+            expires_at=now + sign_in.client.session_validity,
+            used_at=None,
+        )
+    )
+    return handle
+
+
+def _device_notes(sign_in: SignIn) -> dict[str, Any]:
+    key = sign_in.device_key
+    return {"device_key": key, "ip": sign_in.origin.ip} if key else {"device_key": None}
+
+
+def client_of(env: Env, session: str) -> str:
+    """The id of the client whose sign-in waits, for operations that name none. Raises errors.SessionInvalid."""
+    with env.reading() as database:
+        client_id = database.scalar(select(Attempt.client_id).where(Attempt.digest == _digest(env, session)))
+    if client_id is None:
+        raise errors.SessionInvalid
+    return client_id
 
 
 def _refuse_status(env: Env, proof: Proof) -> None:
     """Said only to someone who has proven himself: a status is told to nobody else (reference: 5)."""
+    if proof.user.status == "EXTERNAL_PROVIDER":  # he signs in elsewhere, and by none of these flows
+        raise errors.NotAuthorized
     if proof.user.status == "UNCONFIRMED":
         raise errors.UserNotConfirmed
     if proof.user.status == "RESET_REQUIRED":
@@ -278,41 +578,66 @@ def _accept(env: Env, sign_in: SignIn, proof: Proof) -> tuple[User, bool]:
         raise errors.UserDisabled
     if user.status != proof.user.status or (proof.password is not None and version != proof.password.version):
         raise errors.NotAuthorized
-    if sign_in.attempt is not None:
+    if sign_in.attempt is not None and not sign_in.used:
         _use_up(env, sign_in.attempt)
     if proof.write is not None:
         proof.write(user)
     return user, any(row.count is not None for row in rows)
 
 
-def _resumed(env: Env, client: Client, challenge: str, session: str | None, origin: Origin) -> SignIn:
+def resumed(env: Env, client: Client, challenge: str, session: str | None, origin: Origin) -> SignIn:
     """The sign-in that waited. One statement. Raises errors.SessionInvalid, SessionUsed, SessionExpired."""
     if not session:
         raise errors.InvalidParameter("Missing required parameter Session")
-    query = (
-        select(Attempt, User, Password)
-        .outerjoin(User, User.sub == Attempt.user_sub)
-        .outerjoin(Password, Password.user_sub == User.sub)
-        .where(Attempt.digest == _digest(env, session))
-    )
     with env.reading() as database:
-        found = database.execute(query).one_or_none()
+        found = database.execute(_WAITING.where(Attempt.digest == _digest(env, session))).one_or_none()
     if found is None:
         raise errors.SessionInvalid
     attempt, user, stored = found
-    if attempt.client_id != client.id or attempt.asked != challenge:
+    stands_in = challenge == recovery_code.NAME and attempt.asked in recovery_code.STANDS_IN_FOR
+    if attempt.client_id != client.id or not (attempt.asked == challenge or stands_in):
         raise errors.SessionInvalid
     if attempt.used_at is not None:
         raise errors.SessionUsed
     if attempt.expired(env.now()):
         raise errors.SessionExpired
-    name = attempt.notes["name"]
-    sign_in = _sign_in(env, client, attempt.flow, name, Found(user, stored) if user else None, origin)
+    return _of(env, client, attempt, Found(user, stored) if user else None, origin)
+
+
+def _resumed_without(
+    env: Env, client: Client, challenge: str, session: str | None, given: Mapping[str, str], origin: Origin
+) -> SignIn:
+    """The sign-in that waits for this device, when its session does not come along: the newest of that user, device and
+    address. It waits there because he has just proven himself, and whoever answers has yet to show that he has what the
+    device has kept secret. Raises errors.SessionInvalid, SessionExpired."""
+    if session:
+        try:
+            return resumed(env, client, challenge, session, origin)
+        except (errors.SessionInvalid, errors.SessionUsed):  # the one that was good for the step before
+            pass
+    for name in ("USERNAME", "DEVICE_KEY"):
+        if not given.get(name):
+            raise errors.InvalidParameter(f"Missing required parameter {name}")
+    sub = find.sub_by_name(env, client.pool, given["USERNAME"])
+    waiting = (
+        _WAITING.where(Attempt.user_sub == sub, Attempt.client_id == client.id, Attempt.asked == challenge)
+        .where(Attempt.used_at.is_(None), Attempt.expires_at > env.now())
+        .order_by(Attempt.created_at.desc())
+    )
+    with env.reading() as database:
+        for attempt, user, stored in database.execute(waiting) if sub else ():
+            if attempt.notes.get("device_key") == given["DEVICE_KEY"] and attempt.notes.get("ip") == origin.ip:
+                return _of(env, client, attempt, Found(user, stored), origin)
+    raise errors.SessionInvalid
+
+
+def _of(env: Env, client: Client, attempt: Attempt, found: Found | None, origin: Origin) -> SignIn:
+    notes = attempt.notes
     return replace(
-        sign_in,
+        sign_in_of(env, client, attempt.flow, notes["name"], found, origin),
         proven=tuple(attempt.proven),
-        notes=attempt.notes,
-        device_key=attempt.notes.get("device_key"),
+        notes=notes,
+        device_key=notes.get("device_key"),
         attempt=attempt,
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from app.accounts import devices
 from app.env import Env
 from app.signin import flow
 from app.signin.state import Granted
@@ -10,8 +13,11 @@ from app.tokens.claims import API_SCOPE
 
 
 def tokens(env: Env, granted: Granted) -> issue.Tokens:
-    """The three tokens of a sign-in by API. The one write of the request."""
+    """The three tokens of a sign-in by API, and where devices are tracked a key for one that has none. The one write of
+    the request."""
     client = granted.sign_in.client
+    proven = _proven_device(granted)
+    offered = devices.new_key(env) if proven is None and flow.tracks_devices(granted.sign_in) else None
     with env.transaction():
         user = flow.settle(env, granted)
         opened = issue.open_session(
@@ -22,5 +28,16 @@ def tokens(env: Env, granted: Granted) -> issue.Tokens:
             auth_time=granted.auth_time,
             methods=granted.proven,
             origin=granted.sign_in.origin,
+            acr_asked=bool(granted.sign_in.notes.get(flow.ACR_ASKED)),
+            device_key=proven or offered,
         )
-    return issue.signed(env, client, user, opened.session, oauth=False, refresh=opened.refresh)
+    signed = issue.signed(env, client, user, opened.session, oauth=False, refresh=opened.refresh)
+    if offered is None:
+        return signed
+    return replace(signed, new_device=issue.NewDevice(offered, devices.group_key(env, client.pool, user)))
+
+
+def _proven_device(granted: Granted) -> str | None:
+    """The key of the device that has shown to be what it says."""
+    device = granted.sign_in.device
+    return device.key if device is not None and "DEVICE_PASSWORD_VERIFIER" in granted.proven else None

@@ -1,11 +1,12 @@
 """What is asked next: the only place that decides it. Pure, so that a table can test it.
 
 First factor, then a password of one's own, then the device or the second factor. In CUSTOM_AUTH the customer's
-DefineAuthChallenge decides instead (challenges.custom); what it cannot decide away, the rest of this order, stays.
+DefineAuthChallenge decides instead (signin.custom); what it cannot decide away, the rest of this order, stays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.accounts.factors import Second
@@ -17,6 +18,8 @@ FIRST = {
     "HOSTED_PAGES": "PASSWORD",
 }
 """The first challenge of each flow that leaves no choice."""
+CHOICES = ("PASSWORD_SRP", "PASSWORD", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN")
+"""First factors of USER_AUTH, the flow in which there is one."""
 BY_PASSWORD = frozenset({"PASSWORD", "PASSWORD_VERIFIER"})
 """First factors after which a second may be asked for. A code or a passkey is none of them: where it may come first, it
 is all that is asked (reference: 5.5)."""
@@ -39,6 +42,11 @@ class Situation:
     """The second factor that was chosen, or has just been set up."""
     device: str | None = None
     """None: no device, or none that is tracked; `known`: it can prove itself; `trusted`: and be the second factor."""
+
+
+def chosen(choice: str, given: Mapping[str, str]) -> str:
+    """The challenge of a first factor that was chosen; with its public value, SRP is a step further."""
+    return "PASSWORD_VERIFIER" if choice == "PASSWORD_SRP" and given.get("SRP_A") else choice
 
 
 def next_challenge(now: Situation) -> str | None:

@@ -34,6 +34,8 @@ class SignIn:
     """The user's device of that key, looked up when he has proven himself. It has proven nothing yet."""
     attempt: Attempt | None = None
     """The row that waited for this answer, where there was one."""
+    used: bool = False
+    """Whether that row has been used up already."""
 
     @property
     def pool(self) -> Pool:
@@ -46,6 +48,8 @@ class Asked:
 
     params: Mapping[str, str]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    write: Callable[[], None] | None = None
+    """Inside the transaction that writes down what is asked."""
     send: Callable[[], None] | None = None
     """Sends a message, once what is asked has been written down."""
 
@@ -64,6 +68,24 @@ class Proof:
     """Names of what was met, where that is not the challenge alone."""
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What was answered is which first factor is to be asked for. It proves nothing."""
+
+    choice: str
+    """In the words of PREFERRED_CHALLENGE."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The customer's code has looked at the answer. What follows from it, it says as well: also of a right one."""
+
+    correct: bool
+
+
+Answer = Proof | Chosen | Judged
+
+
 class Challenge(Protocol):
     """What a module of `challenges` has. Both functions are called with no transaction open, where reading and slow
     work belong; they know neither what came before nor what comes next."""
@@ -79,7 +101,7 @@ class Challenge(Protocol):
 
     def ask(self, env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked: ...
 
-    def answer(self, env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof: ...
+    def answer(self, env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Answer: ...
 
 
 @dataclass(frozen=True)

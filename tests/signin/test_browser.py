@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from app import errors
-from app.accounts import lockout
+from app.accounts import administer, passwords
 from app.env import Env, Origin
 from app.models import BrowserSession, User
 from app.pools import app_clients, find
@@ -95,10 +95,18 @@ def test_without_a_cookie_nothing_is_asked(env: Env, client: Any, statements: Ca
     assert statements() == []
 
 
-def test_a_lock_that_fell_meanwhile_opens_no_session(env: Env, client: Any) -> None:
+@pytest.mark.parametrize(
+    ("meanwhile", "refusal"), [("disabled", errors.UserDisabled), ("password", errors.NotAuthorized)]
+)
+def test_what_changed_meanwhile_opens_no_session(
+    env: Env, client: Any, meanwhile: str, refusal: type[errors.Refusal]
+) -> None:
     granted = signed_in(env, client)
-    for _ in range(5):
-        with env.transaction():
-            lockout.failed(env, granted.sign_in.failures)
-    with pytest.raises(errors.LockedOut):
+    if meanwhile == "disabled":
+        administer.disable(env, client.pool, username="alice")
+    else:
+        passwords.set_by_administrator(env, client.pool, username="alice", password="Another-horse-8", permanent=True)
+    with pytest.raises(refusal):
         browser.open_session(env, granted)
+    with env.reading() as session:
+        assert session.scalars(select(BrowserSession)).all() == []

@@ -11,17 +11,19 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from app import errors
-from app.accounts import administer, lockout, passwords
+from app.accounts import administer, passwords
 from app.accounts.find import by_name as find_user
 from app.crypto.passwords import Hasher
 from app.env import Env, Origin
-from app.models import Attempt, LoginSession, Password, User
+from app.models import Attempt, Device, LoginSession, Password, User
 from app.pools import find
 from app.signin import flow, granting
+from app.signin.state import Asked, Proof, SignIn
 from app.tokens import verify
 from app.tokens.claims import API_SCOPE
 from tests.build import PASSWORD, a_client, a_pool, a_user
 from tests.conftest import Clock
+from tests.signin.test_srp import Device as Srp
 
 NEW = "Another-horse-8"
 
@@ -64,7 +66,8 @@ def test_a_sign_in_costs_few_statements(env: Env, statements: Callable[[], list[
     granting.tokens(env, begin(env, client))
     statements()
     granting.tokens(env, begin(env, client))
-    assert len(statements()) <= 4
+    # Looked up, counted, looked at again with his row locked, counts forgotten, session written.
+    assert len(statements()) <= 5
 
 
 @pytest.mark.parametrize("hides", ["ENABLED", "LEGACY"])
@@ -114,22 +117,22 @@ def test_five_failures_lock_for_a_second_and_each_further_one_for_twice_as_long(
 
 def test_success_and_a_quarter_of_an_hour_of_quiet_forget_the_failures(env: Env, clock: Clock) -> None:
     client = a_client(env, a_pool(env))
-    user = a_user(env, client.pool)
-    key = lockout.key_of(env, client.pool, user.sub)
-    for reset in ("success", "quiet"):
+    a_user(env, client.pool)
+    for reset in ("success", "quiet", "nothing"):
         for _ in range(4):
-            with pytest.raises(errors.NotAuthorized):
+            with pytest.raises(errors.NotAuthorized, match="Incorrect"):
                 begin(env, client, password="wrong")
-        assert lockout.check(env, key) == 4
         if reset == "success":
             granting.tokens(env, begin(env, client))
-        else:
+        elif reset == "quiet":
             clock.forward(minutes=15)
-        assert lockout.check(env, key) == 0
+    with pytest.raises(errors.NotAuthorized, match="Incorrect"):
+        begin(env, client, password="wrong")
+    with pytest.raises(errors.LockedOut):
+        begin(env, client)
 
 
-def test_guessing_in_parallel_gains_nothing(app: Flask, env: Env) -> None:
-    """The right password among parallel guesses must not win after the lock has fallen."""
+def test_guessing_in_parallel_gains_no_more_than_what_was_under_way(app: Flask, env: Env) -> None:
     client = a_client(env, a_pool(env))
     a_user(env, client.pool)
 
@@ -144,22 +147,52 @@ def test_guessing_in_parallel_gains_nothing(app: Flask, env: Env) -> None:
     with ThreadPoolExecutor(6) as pool:
         seen = list(pool.map(guess, range(30)))
     assert "in" not in seen
-    # Each guess that was compared before the lock fell is at most one of the threads'.
-    assert seen.count("Incorrect username or password.") <= 5 + 6
+    assert 5 <= seen.count("Incorrect username or password.") <= 5 + 6
     with pytest.raises(errors.LockedOut):
         begin(env, client)
 
 
-def test_a_guess_that_was_right_before_the_lock_fell_is_refused_after_it(env: Env) -> None:
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [("UNCONFIRMED", errors.UserNotConfirmed), ("RESET_REQUIRED", errors.PasswordResetRequired)],
+)
+def test_an_honest_password_locks_nobody_whatever_else_he_is_told(
+    env: Env, status: str, refusal: type[errors.Refusal]
+) -> None:
     client = a_client(env, a_pool(env))
+    a_user(env, client.pool, status=status)
+    for _ in range(7):
+        with pytest.raises(refusal):
+            begin(env, client)
+
+
+def test_neither_does_that_of_a_user_who_is_disabled_or_whose_temporary_one_has_expired(env: Env, clock: Clock) -> None:
+    client = a_client(env, a_pool(env), prevent_user_existence_errors="ENABLED")
     user = a_user(env, client.pool)
-    granted = begin(env, client)
-    key = lockout.key_of(env, client.pool, user.sub)
-    for _ in range(5):
-        with env.transaction():
-            lockout.failed(env, key)
+    with env.transaction():
+        env.db.get_one(User, user.sub).enabled = False
+    passwords_of_bob = invite(env, client, "bob")
+    clock.forward(days=8)
+    for _ in range(7):
+        with pytest.raises(errors.UserDisabled):
+            begin(env, client)
+        with pytest.raises(errors.TemporaryPasswordExpired):
+            begin(env, client, "bob", passwords_of_bob)
+
+
+def test_a_right_password_that_leads_to_a_question_takes_only_its_own_count_back(env: Env) -> None:
+    """Whoever has the password, and not what is asked after it, cannot use it to forget his wrong guesses."""
+    client = a_client(env, a_pool(env))
+    password = invite(env, client, "alice")
+    for _ in range(4):
+        with pytest.raises(errors.NotAuthorized):
+            begin(env, client, password="wrong")
+    for _ in range(7):
+        assert isinstance(begin(env, client, password=password), flow.Ask)
+    with pytest.raises(errors.NotAuthorized, match="Incorrect"):
+        begin(env, client, password="wrong")
     with pytest.raises(errors.LockedOut):
-        granting.tokens(env, granted)
+        begin(env, client, password=password)
 
 
 @pytest.mark.parametrize(
@@ -246,16 +279,21 @@ def test_a_password_is_hashed_again_when_the_parameters_have_changed(env: Env) -
 # -- a new password is required ------------------------------------------------------------------------------
 
 
-def invited(env: Env, **pool: Any) -> Any:
-    client = a_client(env, a_pool(env, **pool))
+def invite(env: Env, client: Any, who: str, **attributes: str) -> str:
     administer.create(
         env,
         client.pool,
-        username="alice",
-        attributes={"email": "alice@example.com", "email_verified": "true"} | ({"name": "A"} if pool else {}),
+        username=who,
+        attributes={"email": f"{who}@example.com", "email_verified": "true", **attributes},
         temporary_password=PASSWORD,
         silent=True,
     )
+    return PASSWORD
+
+
+def invited(env: Env, **pool: Any) -> Any:
+    client = a_client(env, a_pool(env, **pool))
+    invite(env, client, "alice", **({"name": "A"} if pool else {}))
     return client
 
 
@@ -342,3 +380,188 @@ def test_changing_the_address_on_the_way_makes_it_unverified(env: Env) -> None:
     assert (user.email, user.email_verified) == ("other@example.com", False)
     for address in ("alice@example.com", "other@example.com"):  # the one he left, and the one he has not proven
         assert find_user(env, client.pool, address) is None
+
+
+# -- devices, as far as the engine goes ------------------------------------------------------------------------
+
+KEY = "us-east-1_11111111-2222-3333-4444-555555555555"
+HOME, ABROAD = Origin(ip="192.0.2.1"), Origin(ip="203.0.113.9")
+
+
+class Stub:
+    """A step of a device that is met by whoever answers it."""
+
+    NEEDS: tuple[str, ...] = ()
+    GUESSABLE = False
+
+    def __init__(self, name: str) -> None:
+        self.NAME = name
+
+    def ask(self, env: Env, sign_in: SignIn, given: Any) -> Asked:
+        return Asked({"DEVICE_KEY": sign_in.device_key or ""})
+
+    def answer(self, env: Env, sign_in: SignIn, given: Any) -> Proof:
+        assert sign_in.user
+        return Proof(sign_in.user, sign_in.password)
+
+
+@pytest.fixture
+def tracking(env: Env, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of a pool that knows alice's device."""
+    for name in flow.WITHOUT_SESSION:
+        monkeypatch.setitem(flow.CHALLENGES, name, Stub(name))
+    settings = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
+    client = a_client(env, a_pool(env, device_configuration=settings))
+    user = a_user(env, client.pool)
+    now = env.now()
+    row = Device(
+        key=KEY,
+        user_sub=user.sub,
+        group_key="-group",
+        salt="00",
+        verifier="",
+        remembered=True,
+        trusted=True,
+        last_ip="",
+        created_at=now,
+        modified_at=now,
+        authenticated_at=now,
+    )
+    with env.transaction():
+        env.db.add(row)
+    return client
+
+
+def with_device(env: Env, client: Any, key: str | None = KEY, origin: Origin = HOME) -> Any:
+    given = {"USERNAME": "alice", "PASSWORD": PASSWORD, **({"DEVICE_KEY": key} if key else {})}
+    return flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given, origin=origin)
+
+
+def device_answers(
+    env: Env, client: Any, session: str | None, origin: Origin = HOME, challenge: str = "DEVICE_SRP_AUTH", **given: str
+) -> Any:
+    given = {"USERNAME": "alice", "DEVICE_KEY": KEY, **given}
+    return flow.answer(env, client, challenge=challenge, session=session, given=given, origin=origin)
+
+
+@pytest.mark.parametrize("brought", ["its session", "none", "one that is used up"])
+def test_a_device_is_found_by_what_waits_for_it(env: Env, tracking: Any, brought: str) -> None:
+    """Some of Cognito's own clients bring no session with the device's answers, some the one before."""
+    used = with_device(env, tracking).handle
+    before = device_answers(env, tracking, used)
+    granting.tokens(env, device_answers(env, tracking, before.handle, challenge=before.challenge))
+    step = with_device(env, tracking)
+    assert step.challenge == "DEVICE_SRP_AUTH"
+    session = {"its session": step.handle, "none": None, "one that is used up": used}[brought]
+    step = device_answers(env, tracking, session)
+    assert step.challenge == "DEVICE_PASSWORD_VERIFIER"
+    session = {"its session": step.handle, "none": None, "one that is used up": used}[brought]
+    granted = device_answers(env, tracking, session, challenge="DEVICE_PASSWORD_VERIFIER", USERNAME="alice@example.com")
+    assert granted.proven == ("PASSWORD", "DEVICE_SRP_AUTH", "DEVICE_PASSWORD_VERIFIER")
+    granting.tokens(env, granted)
+    with pytest.raises(errors.SessionInvalid):
+        device_answers(env, tracking, None, challenge="DEVICE_PASSWORD_VERIFIER")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"USERNAME": "bob"},
+        {"USERNAME": "nobody"},
+        {"DEVICE_KEY": "us-east-1_99999999-2222-3333-4444-555555555555"},
+        {"origin": ABROAD},
+        {"challenge": "DEVICE_PASSWORD_VERIFIER"},
+    ],
+)
+def test_without_its_session_all_else_must_fit(env: Env, tracking: Any, other: dict[str, Any]) -> None:
+    a_user(env, tracking.pool, "bob", email=None)
+    with_device(env, tracking)
+    with pytest.raises(errors.SessionInvalid):
+        device_answers(env, tracking, None, **other)
+    assert device_answers(env, tracking, None).challenge == "DEVICE_PASSWORD_VERIFIER"
+
+
+def test_nor_is_it_found_for_another_client_or_after_its_time(env: Env, tracking: Any, clock: Clock) -> None:
+    with_device(env, tracking)
+    with pytest.raises(errors.SessionInvalid):
+        device_answers(env, a_client(env, tracking.pool), None)
+    for missing in ("USERNAME", "DEVICE_KEY"):
+        with pytest.raises(errors.InvalidParameter, match=f"Missing required parameter {missing}"):
+            device_answers(env, tracking, None, **{missing: ""})
+    clock.forward(minutes=3)
+    with pytest.raises(errors.SessionInvalid):
+        device_answers(env, tracking, None)
+
+
+def test_a_device_may_be_named_with_a_later_step(env: Env, tracking: Any) -> None:
+    """By SRP, some clients name it with the second."""
+    device = Srp(tracking, "alice")
+    step = flow.begin(env, tracking, flow="USER_SRP_AUTH", given=device.first(), origin=HOME)
+    assert isinstance(step, flow.Ask)
+    given = {**device.second(step.params, env.now()), "DEVICE_KEY": KEY}
+    step = flow.answer(env, tracking, challenge="PASSWORD_VERIFIER", session=None, given=given, origin=HOME)
+    assert isinstance(step, flow.Ask) and step.challenge == "DEVICE_SRP_AUTH"
+
+
+def test_a_device_that_was_forgotten_uses_up_nothing_and_locks_nobody(env: Env, tracking: Any) -> None:
+    """Clients look for this sentence, forget the key, and send the same answer again without it."""
+    device = Srp(tracking, "alice")
+    step = flow.begin(env, tracking, flow="USER_SRP_AUTH", given=device.first(), origin=HOME)
+    assert isinstance(step, flow.Ask)
+    given = device.second(step.params, env.now())
+    for key in [KEY[:-1] + "0"] * 7 + ["x" * 56, "a\0b"]:
+        with pytest.raises(errors.ResourceNotFound, match="^Device does not exist.$"):
+            again = {**given, "DEVICE_KEY": key}
+            flow.answer(env, tracking, challenge="PASSWORD_VERIFIER", session=None, given=again, origin=HOME)
+    granted = flow.answer(env, tracking, challenge="PASSWORD_VERIFIER", session=None, given=given, origin=HOME)
+    granting.tokens(env, granted)
+
+
+def test_whoever_does_not_know_the_password_learns_nothing_of_devices(env: Env, tracking: Any) -> None:
+    for key in (KEY, KEY[:-1] + "0"):
+        given = {"USERNAME": "alice", "PASSWORD": "wrong", "DEVICE_KEY": key}
+        with pytest.raises(errors.NotAuthorized, match="Incorrect username or password."):
+            flow.begin(env, tracking, flow="USER_PASSWORD_AUTH", given=given, origin=HOME)
+
+
+def test_another_users_device_is_unknown(env: Env, tracking: Any) -> None:
+    a_user(env, tracking.pool, "bob", email=None)
+    given = {"USERNAME": "bob", "PASSWORD": PASSWORD, "DEVICE_KEY": KEY}
+    with pytest.raises(errors.ResourceNotFound):
+        flow.begin(env, tracking, flow="USER_PASSWORD_AUTH", given=given, origin=HOME)
+
+
+# -- whose answer it is ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bob", "nobody", "bob@example.com", "\0"])
+def test_an_answer_that_names_somebody_else_is_not_meant_for_this_session(env: Env, name: str) -> None:
+    client = invited(env)
+    a_user(env, client.pool, "bob", email="bob@example.com")
+    step = begin(env, client)
+    with pytest.raises(errors.SessionInvalid, match="^Invalid session for the user.$"):
+        respond(env, client, step, USERNAME=name, NEW_PASSWORD=NEW)
+    granting.tokens(env, respond(env, client, step, USERNAME="Alice@Example.com", NEW_PASSWORD=NEW))
+
+
+@pytest.mark.parametrize("name", ["bob", "nobody"])
+def test_nor_is_a_block_answered_in_another_name(env: Env, name: str) -> None:
+    client = a_client(env, a_pool(env), prevent_user_existence_errors="ENABLED")
+    a_user(env, client.pool)
+    a_user(env, client.pool, "bob", email=None)
+    device = Srp(client, "alice")
+    step = flow.begin(env, client, flow="USER_SRP_AUTH", given=device.first(), origin=Origin())
+    assert isinstance(step, flow.Ask)
+    given = device.second(step.params, env.now())
+    with pytest.raises(errors.SessionInvalid):
+        flow.answer(
+            env,
+            client,
+            challenge="PASSWORD_VERIFIER",
+            session=None,
+            given={**given, "USERNAME": name},
+            origin=Origin(),
+        )
+    granting.tokens(
+        env, flow.answer(env, client, challenge="PASSWORD_VERIFIER", session=None, given=given, origin=Origin())
+    )

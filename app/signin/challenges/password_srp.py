@@ -6,36 +6,31 @@ the first step, which anybody can ask for any name, writes nothing.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
-import orjson
 from sqlalchemy import insert
 
 from app import errors
 from app.accounts import find
 from app.accounts.credentials import about_verifier
 from app.crypto import srp
-from app.crypto.seal import SealBroken, same
 from app.db import raising, table
 from app.env import Env
 from app.models import Client, Spent, User
 from app.policy.attributes import looks_like_email, looks_like_phone, name_key
+from app.signin import srp_exchange
 from app.signin.state import Asked, Proof, SignIn
 
 NAME = "PASSWORD_VERIFIER"
-NEEDS = ("PASSWORD_CLAIM_SECRET_BLOCK", "PASSWORD_CLAIM_SIGNATURE", "TIMESTAMP")
+NEEDS = srp_exchange.NEEDS
 GUESSABLE = True
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far a client's TIMESTAMP may be from ours (the reference leaves it open)."""
 _ABOUT = "srp secret block"
 _SPEND = insert(table(Spent))
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(srp_exchange.Exchange):
     """What SECRET_BLOCK holds: for whom, for which client, until when, and the numbers of the exchange."""
 
     client_id: str
@@ -43,10 +38,9 @@ class Block:
     name: str
     """The username that both sides hash; for a name that means nobody, a stable invented one."""
     known: bool
-    b: str
-    a_public: str
-    b_public: str
     until: float
+    typed: str = ""
+    """The name that was asked for, by which those who are nobody are counted."""
 
 
 def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
@@ -54,16 +48,10 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
 
     Raises errors.InvalidParameter for an SRP_A that is none, UserNotFound where the client may know.
     """
-    a_public = given.get("SRP_A")
-    if not a_public:
-        raise errors.InvalidParameter("Missing required parameter SRP_A")
+    a_public = srp_exchange.public(given)
     if sign_in.user is None and not sign_in.client.hides_users:
         raise errors.UserNotFound
-    try:
-        srp.public_value(a_public)
-    except srp.BadPublicValue:
-        raise errors.InvalidParameter("SRP_A is not a valid public value") from None
-    name = _username(env, sign_in)
+    name = username(env, sign_in)
     salt, verifier = _numbers(env, sign_in)
     b = srp.server_ephemeral()
     b_public = srp.server_public(verifier, b)
@@ -76,12 +64,12 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
         a_public=a_public,
         b_public=b_public,
         until=(env.now() + sign_in.client.session_validity).timestamp(),
+        typed=sign_in.name,
     )
-    sealed = env.seal.seal(orjson.dumps(block), about=_ABOUT)
     return Asked(
         {
             "SALT": salt,
-            "SECRET_BLOCK": base64.b64encode(sealed.encode("ascii")).decode("ascii"),
+            "SECRET_BLOCK": srp_exchange.sealed(env, block, about=_ABOUT),
             "SRP_B": b_public,
             "USERNAME": name,
             "USER_ID_FOR_SRP": name,
@@ -94,11 +82,7 @@ def opened(env: Env, client: Client, given: Mapping[str, str]) -> Block:
     for name in NEEDS:
         if not given.get(name):
             raise errors.InvalidParameter(f"Missing required parameter {name}")
-    try:
-        sealed = base64.b64decode(given["PASSWORD_CLAIM_SECRET_BLOCK"], validate=True).decode("ascii")
-        block = Block(**orjson.loads(env.seal.open(sealed, about=_ABOUT)))
-    except (ValueError, SealBroken):
-        raise errors.SessionInvalid from None
+    block = Block(**srp_exchange.opened(env, given, about=_ABOUT))
     if block.client_id != client.id:
         raise errors.SessionInvalid
     if env.now().timestamp() >= block.until:
@@ -109,22 +93,13 @@ def opened(env: Env, client: Client, given: Mapping[str, str]) -> Block:
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     """Compare signatures. Raises errors.NotAuthorized; SessionUsed when this very answer has been accepted before."""
     block = opened(env, sign_in.client, given)
-    if block.flow != sign_in.flow or (sign_in.user is not None and block.name != sign_in.user.username):
+    if block.flow != sign_in.flow or block.name != username(env, sign_in):
         raise errors.SessionInvalid
     encoded = given["PASSWORD_CLAIM_SECRET_BLOCK"]
-    timestamp = given["TIMESTAMP"]
-    moment = srp.parse_timestamp(timestamp)
-    if moment is None or abs(env.now() - moment) > CLOCK_SKEW:
-        raise errors.NotAuthorized
     _, verifier = _numbers(env, sign_in)
-    try:
-        key = srp.session_key(verifier=verifier, b=int(block.b, 16), A=block.a_public, B=block.b_public)
-    except srp.BadPublicValue:
-        raise errors.NotAuthorized from None
-    expected = srp.signature(
-        key, sign_in.client.pool.short_id, block.name, base64.b64decode(encoded, validate=True), timestamp
+    matches = srp_exchange.signed(
+        env, given, block, verifier=verifier, group=sign_in.client.pool.short_id, name=block.name
     )
-    matches = same(expected, given["PASSWORD_CLAIM_SIGNATURE"])
     if sign_in.user is None or sign_in.password is None or not block.known:
         raise find.absent(sign_in.client, errors.NotAuthorized())
     if not matches:
@@ -134,12 +109,12 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     def write(row: User) -> None:
         # Whoever overheard the exchange holds a valid answer; inserting its digest is what makes it work once.
         with raising(env.db, pk_spent=errors.SessionUsed()):
-            env.db.execute(_SPEND, {"digest": digest, "expires_at": env.now() + 2 * CLOCK_SKEW})
+            env.db.execute(_SPEND, {"digest": digest, "expires_at": env.now() + 2 * srp_exchange.CLOCK_SKEW})
 
     return Proof(sign_in.user, sign_in.password, write)
 
 
-def _username(env: Env, sign_in: SignIn) -> str:
+def username(env: Env, sign_in: SignIn) -> str:
     """What both sides hash: the immutable username. An invented one looks like those of the pool."""
     if sign_in.user is not None:
         return sign_in.user.username

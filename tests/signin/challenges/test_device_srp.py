@@ -1,0 +1,196 @@
+"""A device that was confirmed proves to be the same one; where it may, it is then the second factor."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from app import errors
+from app.accounts import devices, passwords
+from app.crypto import totp
+from app.crypto.srp import pad
+from app.env import Env, Origin
+from app.models import Client, LoginSession, User
+from app.signin import flow, granting
+from app.signin.state import Ask, Granted
+from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
+from tests.conftest import Clock
+from tests.parallel import in_parallel
+from tests.remembering import Device
+from tests.signin.challenges.signing_in import answer, begin
+
+SPARES = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
+
+
+def a_place(env: Env, **tracking: bool) -> tuple[Client, User]:
+    client = a_client(env, a_pool(env, device_configuration={**SPARES, **tracking}))
+    return client, a_user(env, client.pool)
+
+
+def a_place_with_mfa(env: Env, **tracking: bool) -> tuple[Client, User, str]:
+    pool = a_pool(env, device_configuration={**SPARES, **tracking})
+    client = a_client(env, with_factors(env, pool, "ON", "SOFTWARE_TOKEN_MFA"))
+    user = a_user(env, client.pool)
+    return client, user, an_app(env, user)
+
+
+def kept(env: Env, client: Client, user: User, granted: Any) -> Device:
+    """The device of this sign-in, confirmed."""
+    new = granting.tokens(env, granted).new_device
+    assert new is not None
+    device = Device(new.key, new.group_key)
+    confirmed(env, client, user, device)
+    return device
+
+
+def confirmed(env: Env, client: Client, user: User, device: Device) -> bool:
+    with env.reading() as database:
+        session = database.query(LoginSession).filter_by(device_key=device.key).one()
+    return devices.confirm(
+        env,
+        client,
+        user,
+        session,
+        key=device.key,
+        password_verifier=device.config["PasswordVerifier"],
+        salt=device.config["Salt"],
+        name="laptop",
+        origin=Origin(ip="192.0.2.1"),
+    )
+
+
+def with_code(env: Env, clock: Clock, client: Client, secret: str, step: Any, **given: str) -> Any:
+    assert step.challenge == "SOFTWARE_TOKEN_MFA"
+    clock.forward(minutes=1)
+    return answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now()), **given)
+
+
+def proven(env: Env, client: Client, device: Device, step: Any) -> Any:
+    assert step.challenge == "DEVICE_SRP_AUTH"
+    asked = answer(env, client, step, **device.first())
+    assert asked.challenge == "DEVICE_PASSWORD_VERIFIER"
+    return answer(env, client, asked, **device.second(asked.params, env.now()))
+
+
+def test_the_published_vector() -> None:
+    device = Device(
+        "us-east-1_11111111-2222-3333-4444-555555555555",
+        "-abcdEFGH",
+        password="cmFuZG9tcGFzc3dvcmQ=",
+        salt=bytes.fromhex("7f000102030405060708090a0b0c0d0e"),
+    )
+    expected = "5686bd092860fabe39d404e6f9ac8bb32673f909bbc2707efd690414021f74ea"
+    assert hashlib.sha256(pad(device.verifier)).hexdigest() == expected
+
+
+def test_a_device_comes_back_and_gets_no_new_key(env: Env) -> None:
+    client, user = a_place(env)
+    device = kept(env, client, user, begin(env, client))
+    granted = proven(env, client, device, begin(env, client, DEVICE_KEY=device.key))
+    assert isinstance(granted, Granted)
+    assert granting.tokens(env, granted).new_device is None
+    with env.reading() as database:
+        assert database.query(LoginSession).filter_by(device_key=device.key).count() == 2
+
+
+def test_a_trusted_device_is_the_second_factor(env: Env, clock: Clock) -> None:
+    client, user, secret = a_place_with_mfa(env)
+    device = kept(env, client, user, with_code(env, clock, client, secret, begin(env, client)))
+    assert isinstance(proven(env, client, device, begin(env, client, DEVICE_KEY=device.key)), Granted)
+
+
+@pytest.mark.parametrize("tracking", [{"challenge_required_on_new_device": False}, {}])
+def test_where_it_may_not_be_it_comes_after_the_code(env: Env, clock: Clock, tracking: dict[str, bool]) -> None:
+    client, user, secret = a_place_with_mfa(env, **tracking)
+    device = kept(env, client, user, with_code(env, clock, client, secret, begin(env, client)))
+    if not tracking:
+        devices.set_status(env, client.pool, user, device.key, remembered=False)
+    step = with_code(env, clock, client, secret, begin(env, client, DEVICE_KEY=device.key))
+    assert isinstance(proven(env, client, device, step), Granted)
+
+
+def test_after_a_new_password_the_code_is_asked_for_once_more(env: Env, clock: Clock) -> None:
+    client, user, secret = a_place_with_mfa(env)
+    device = kept(env, client, user, with_code(env, clock, client, secret, begin(env, client)))
+    passwords.set_by_administrator(env, client.pool, username="alice", password=PASSWORD, permanent=True)
+    step = with_code(env, clock, client, secret, begin(env, client, DEVICE_KEY=device.key))
+    granting.tokens(env, proven(env, client, device, step))
+    assert begin(env, client, DEVICE_KEY=device.key).challenge == "DEVICE_SRP_AUTH"
+
+
+def test_who_signed_in_before_a_change_makes_no_trusted_device_after_it(env: Env, clock: Clock) -> None:
+    client, user, secret = a_place_with_mfa(env)
+    new = granting.tokens(env, with_code(env, clock, client, secret, begin(env, client))).new_device
+    assert new is not None
+    clock.forward(seconds=1)
+    passwords.set_by_administrator(env, client.pool, username="alice", password=PASSWORD, permanent=True)
+    device = Device(new.key, new.group_key)
+    confirmed(env, client, user, device)
+    assert begin(env, client, DEVICE_KEY=device.key).challenge == "SOFTWARE_TOKEN_MFA"
+
+
+def test_nobody_elses_forgotten_or_unconfirmed_device_is_known(env: Env) -> None:
+    client, user = a_place(env)
+    device = kept(env, client, user, begin(env, client))
+    a_user(env, client.pool, "bob", email="bob@example.com")
+    unconfirmed = granting.tokens(env, begin(env, client)).new_device
+    assert unconfirmed is not None
+    for name, key in (("bob", device.key), ("alice", unconfirmed.key), ("alice", "x" * 99)):
+        with pytest.raises(errors.ResourceNotFound, match="Device does not exist."):
+            begin(env, client, name, DEVICE_KEY=key)
+    step = begin(env, client, DEVICE_KEY=device.key)
+    devices.forget(env, client.pool, user, device.key)
+    with pytest.raises(errors.ResourceNotFound, match="Device does not exist."):
+        proven(env, client, device, step)
+    with pytest.raises(errors.ResourceNotFound, match="Device does not exist."):
+        begin(env, client, DEVICE_KEY=device.key)
+
+
+def test_the_key_without_the_secret_or_the_password_opens_nothing(env: Env) -> None:
+    client, user = a_place(env)
+    device = kept(env, client, user, begin(env, client))
+    with pytest.raises(errors.NotAuthorized):
+        begin(env, client, PASSWORD="wrong", DEVICE_KEY=device.key)
+    thief = Device(device.key, device.group)
+    with pytest.raises(errors.NotAuthorized):
+        proven(env, client, thief, begin(env, client, DEVICE_KEY=device.key))
+    with pytest.raises(errors.SessionInvalid):
+        flow.answer(
+            env,
+            client,
+            challenge="DEVICE_SRP_AUTH",
+            session=None,
+            given=thief.first(),
+            origin=Origin(ip="198.51.100.9"),
+        )
+
+
+def test_an_answer_fits_the_sign_in_that_it_was_made_for_once(app: Flask, env: Env) -> None:
+    client, user = a_place(env)
+    device = kept(env, client, user, begin(env, client))
+
+    def asked() -> Ask:
+        step: Ask = answer(env, client, begin(env, client, DEVICE_KEY=device.key), **device.first())
+        return step
+
+    first, second = asked(), asked()
+    given = device.second(first.params, env.now())
+    with pytest.raises(errors.SessionInvalid):
+        answer(env, client, second, **given)
+    granted = answer(env, client, first, **given)
+    granting.tokens(env, granted)
+    with pytest.raises(errors.SessionInvalid):
+        answer(env, client, first, **given)
+
+
+def test_a_device_is_confirmed_once(app: Flask, env: Env) -> None:
+    client, user = a_place(env, device_only_remembered_on_user_prompt=True)
+    new = granting.tokens(env, begin(env, client)).new_device
+    assert new is not None
+    device = Device(new.key, new.group_key)
+
+    outcomes = in_parallel(app, *(4 * [lambda: confirmed(env, client, user, device)]))
+    assert sorted(type(one) is bool for one in outcomes) == [False, False, False, True]
+    assert all(one is True or isinstance(one, errors.DeviceKeyExists) for one in outcomes)
+    assert not devices.get(env, client.pool, user, device.key).remembered
