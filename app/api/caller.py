@@ -17,7 +17,7 @@ from app import errors
 from app.api.registry import Operation
 from app.crypto.seal import same
 from app.env import Env, Origin
-from app.models import Client, Pool, User
+from app.models import Client, LoginSession, Pool, User
 from app.models.branding import ALL
 from app.pools import access_keys, client_secrets, domains, find
 from app.tokens import verify
@@ -38,6 +38,7 @@ class Call:
     _pool: Pool | None = None
     _client: Client | None = None
     _user: User | None = None
+    _session: LoginSession | None = None
 
     def __getitem__(self, member: str) -> Any:
         return self.members[member]
@@ -66,13 +67,20 @@ class Call:
             raise LookupError(f"{self.operation.name} has no access token")
         return self._user
 
+    @property
+    def session(self) -> LoginSession:
+        """The login session of the access token."""
+        if self._session is None:
+            raise LookupError(f"{self.operation.name} has no access token")
+        return self._session
+
 
 def identified(env: Env, operation: Operation, members: dict[str, Any], origin: Origin) -> Call:
     """The call of a caller who has proven who he is. A signature, where one is needed, has been verified before.
 
     Raises errors.ResourceNotFound, NotAuthorized, Unauthorized, UserNotFound.
     """
-    pool = client = user = None
+    pool = client = user = session = None
     if "UserPoolId" in members:
         pool = find.pool(env, members["UserPoolId"])
     if operation.who == "client":
@@ -80,8 +88,8 @@ def identified(env: Env, operation: Operation, members: dict[str, Any], origin: 
     elif "ClientId" in members and not (operation.name in OF_ALL and members["ClientId"] == ALL):
         client = find.client(env, members["ClientId"], pool)
     if operation.who == "token" and "AccessToken" in members:
-        user, client = _holder(env, operation, members["AccessToken"])
-    return Call(env, operation, members, origin, pool, client, user)
+        user, session, client = _holder(env, operation, members["AccessToken"])
+    return Call(env, operation, members, origin, pool, client, user, session)
 
 
 def check_permitted(env: Env, key_id: str, operation: Operation, members: dict[str, Any]) -> None:
@@ -122,8 +130,9 @@ def _client(env: Env, operation: Operation, members: dict[str, Any]) -> Client:
         raise errors.Unauthorized from None
     if "SecretHash" in takes:
         check_secret_hash(env, client, members.get("SecretHash"), [members["Username"]])
-    if "ClientSecret" in takes:
-        _check_secret(env, client, members.get("ClientSecret"), operation)
+    for member in ("ClientSecret", "Secret"):
+        if member in takes:
+            _check_secret(env, client, members.get(member), operation)
     return client
 
 
@@ -137,8 +146,9 @@ def check_secret_hash(env: Env, client: Client, given: str | None, names: Iterab
         if client.confidential:
             raise errors.NotAuthorized(f"Client {client.id} is configured with secret but SECRET_HASH was not received")
         return
-    for secret in client_secrets.of(env, client):
-        for name in names:
+    secrets = client_secrets.of(env, client)
+    for name in names:
+        for secret in secrets:
             made = hmac.digest(secret.encode("utf-8"), (name + client.id).encode("utf-8"), hashlib.sha256)
             if same(base64.b64encode(made).decode("ascii"), given):
                 return
@@ -154,11 +164,12 @@ def _check_secret(env: Env, client: Client, given: str | None, operation: Operat
         raise errors.Unauthorized if errors.Unauthorized.code in refusals else errors.NotAuthorized
 
 
-def _holder(env: Env, operation: Operation, token: str) -> tuple[User, Client]:
-    """Whose token it is, and the client it was given to."""
+def _holder(env: Env, operation: Operation, token: str) -> tuple[User, LoginSession, Client]:
+    """Whose token it is, of which session, and the client that it was given to. That one is named in the token: a
+    derived one belongs to a session that another client began, and may do what its own client may."""
     try:
         verified = verify.access_token(env, token, scope=API_SCOPE, pool_of=lambda pool_id: find.pool(env, pool_id))
-        return verified.user, find.client(env, verified.session.client_id)
+        return verified.user, verified.session, find.client(env, verified.claims["client_id"])
     except (errors.UserNotFound, errors.UnknownClient) as gone:
         if gone.code in operation.refusals:
             raise

@@ -36,6 +36,12 @@ LIVE_PATTERNS = {
 }
 
 
+# The same for values that it takes and its model lacks (reference: 3.2).
+LIVE_VALUES = {"ExplicitAuthFlowsType": ("ALLOW_CLIENT_TOKEN_AUTH",)}
+# Operations whose documentation says that the client's secret is the proof, and whose model forgot to (reference: 1.3).
+BY_CLIENT = frozenset({"GetClientToken", "GetDerivedToken"})
+
+
 def _published() -> dict[str, Any]:
     """The model, read as a file. botocore's own loader would bring its HTTP client into every worker: 0.2 seconds of
     the start and 17 MB, for reading a file; without the documentation the model takes 2 MB."""
@@ -69,7 +75,7 @@ class Operation:
     def who(self) -> Who:
         """Who may call: the holder of an access key, of an access token, a client, or whoever brings some other
         proof (a session, a device's key, a feedback token) that the operation itself looks at."""
-        if self._model.get("authtype") != "none":
+        if self._model.get("authtype") != "none" and self.name not in BY_CLIENT:
             return "signed"
         if "AccessToken" in self.input.members:
             return "token"
@@ -149,7 +155,8 @@ def _compiled(name: str, *, secret: bool) -> shapes.Shape:
         case "string":
             told, applied = LIVE_PATTERNS.get(name, (given.get("pattern"), given.get("pattern")))
             matches = shapes.matcher(applied) if applied is not None else None
-            return shapes.String(secret, shortest or 0, longest, told, matches, tuple(given.get("enum", ())))
+            values = (*given.get("enum", ()), *LIVE_VALUES.get(name, ()))
+            return shapes.String(secret, shortest or 0, longest, told, matches, values)
         case "integer" | "long" as kind:
             return shapes.Number(secret, kind, shortest, longest)
         case "boolean":

@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from app import errors
+from app.accounts import factors
 from app.api import shapes
 from app.messaging.messages import Delivery
 from app.models import User
+from app.tokens.issue import Tokens
 
 
 def inward(shape: shapes.Shape, value: Any) -> Any:
@@ -75,6 +77,37 @@ def user(row: User, *, attributes_as: str = "Attributes", only: Collection[str] 
         "Enabled": row.enabled,
         "UserStatus": row.status,
     }
+
+
+MFA_BY_SMS = {"DeliveryMedium": "SMS", "AttributeName": "phone_number"}
+
+
+def second_factors(row: User) -> dict[str, Any]:
+    """Those that are switched on for a user; members without content are left out. The older one knows SMS only."""
+    on, preferred = factors.switched_on(row), factors.preferred(row)
+    told: dict[str, Any] = {}
+    if on:
+        told["UserMFASettingList"] = list(on)
+    if preferred is not None:
+        told["PreferredMfaSetting"] = preferred
+    if factors.SMS in on:
+        told["MFAOptions"] = [MFA_BY_SMS]
+    return told
+
+
+def authentication(tokens: Tokens) -> dict[str, Any]:
+    """The tokens of a sign-in or a refresh, those that there are; and what a new device needs to confirm itself."""
+    result: dict[str, Any] = {"AccessToken": tokens.access, "ExpiresIn": tokens.expires_in, "TokenType": "Bearer"}
+    if tokens.id is not None:
+        result["IdToken"] = tokens.id
+    if tokens.refresh is not None:
+        result["RefreshToken"] = tokens.refresh
+    if tokens.new_device is not None:
+        result["NewDeviceMetadata"] = {
+            "DeviceKey": tokens.new_device.key,
+            "DeviceGroupKey": tokens.new_device.group_key,
+        }
+    return result
 
 
 def delivery(to: Delivery | None) -> dict[str, Any]:

@@ -9,23 +9,37 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
+from app.crypto import totp
 from app.db import db
 from app.models import OutboxMessage
-from tests import pictures
+from tests import build, pictures
 from tests.api.conftest import Api
+from tests.authenticator import Authenticator
+from tests.conftest import START
 
 PASSWORD = "Correct-horse-7"
 OTHER_PASSWORD = "Another-horse-8"
 MADE = "made"
 """Stands for the hash that shows a client's secret, until it is known whose and for whom."""
 
-FLOWS = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+FLOWS = [
+    "ALLOW_USER_PASSWORD_AUTH",
+    "ALLOW_ADMIN_USER_PASSWORD_AUTH",
+    "ALLOW_USER_SRP_AUTH",
+    "ALLOW_USER_AUTH",
+    "ALLOW_CUSTOM_AUTH",
+    "ALLOW_REFRESH_TOKEN_AUTH",
+]
+EXCHANGES = ["ALLOW_TOKEN_EXCHANGE_IMPERSONATION", "ALLOW_TOKEN_EXCHANGE_DELEGATION"]
 IDENTIFIER = "https://api.example.com"
 CALLBACK = "https://app.example.com/callback"
+PAGE = "http://people.localhost:8080"
+"""Of the pool's own pages, by its domain."""
 LINKS = {"cognito:default": "https://example.com/terms"}
 USERS = ("alice", "bob", "dave", "erin")
 """alice has it all; bob has been invited; dave has forgotten his password; erin is disabled. Besides them carol has
@@ -52,12 +66,31 @@ class Furnished:
     style: str = ""
     terms: str = ""
     sub: str = ""
-    tokens: list[dict[str, str]] = field(default_factory=list)
-    """alice's, with either client."""
+    tokens: list[dict[str, Any]] = field(default_factory=list)
+    """alice's, with either client, and with the first again."""
     session: str = ""
     """bob's, who has to choose a password."""
+    choice: str = ""
+    """dave's, who can choose how to sign in."""
+    asked: str = ""
+    """alice's, who has to show a code of her authenticator app."""
+    app_codes: list[str] = field(default_factory=list)
+    """What her app shows: of the secret that waits to be verified, and of the one in use, in the next half minute."""
     codes: dict[str, str] = field(default_factory=dict)
     """The newest that was sent, by address."""
+    machine: str = ""
+    """A client that gets tokens of its own, and one that exchanges others'."""
+    service: str = ""
+    sessions: list[str] = field(default_factory=list)
+    """Names of alice's."""
+    passkey: str = ""
+    """Credential id of one of alice's."""
+    registrations: list[dict[str, Any]] = field(default_factory=list)
+    """What her browser answers to the registration that waits: right, and wrong in several ways."""
+    devices: list[str] = field(default_factory=list)
+    """Keys of alice's: one that she was offered, and two that she has confirmed."""
+    confirming: dict[str, Any] = field(default_factory=dict)
+    """What she would confirm the first one with."""
     pages: list[str] = field(default_factory=list)
     """Tokens of the next page, of several lists."""
 
@@ -89,6 +122,8 @@ def furnish(api: Api) -> Furnished:
     _people(api, made)
     _what_they_hold(api, made)
     _belongings(api, made)
+    _passkeys(api, made)
+    _devices(api, made)
     made.pages = [
         api("ListUsers", UserPoolId=made.pool, Limit=1)["PaginationToken"],
         api("ListUserPools", MaxResults=1)["NextToken"],
@@ -96,6 +131,7 @@ def furnish(api: Api) -> Furnished:
         api("ListGroups", UserPoolId=made.pool, Limit=1)["NextToken"],
         api("ListUsersInGroup", UserPoolId=made.pool, GroupName="admins", Limit=1)["NextToken"],
         api("AdminListGroupsForUser", UserPoolId=made.pool, Username="alice", Limit=1)["NextToken"],
+        api("AdminListDevices", UserPoolId=made.pool, Username="alice", Limit=1)["PaginationToken"],
     ]
     return made
 
@@ -114,8 +150,20 @@ def _pools(api: Api, made: Furnished) -> None:
             {"Name": "note", "AttributeDataType": "Boolean", "DeveloperOnlyAttribute": True},
         ],
         UserPoolTags={"team": "blue"},
+        Policies={"SignInPolicy": {"AllowedFirstAuthFactors": ["PASSWORD", "WEB_AUTHN"]}},
+        DeviceConfiguration={"ChallengeRequiredOnNewDevice": True},
     )["UserPool"]
     made.pool, made.arn = created["Id"], created["Arn"]
+    api(
+        "SetUserPoolMfaConfig",
+        UserPoolId=made.pool,
+        MfaConfiguration="OPTIONAL",
+        SoftwareTokenMfaConfiguration={"Enabled": True},
+        SmsMfaConfiguration={"SmsConfiguration": {"SnsCallerArn": "arn:aws:iam::1:role/sms"}},
+        EmailMfaConfiguration={},
+    )
+    tracking = {"UserSessionTracking": "ENABLED", "TokenSession": {"MaxPerUser": 20}}
+    api("SetUserPoolSessionConfiguration", UserPoolId=made.pool, **tracking)
     by_address = api("CreateUserPool", PoolName="Addresses", UsernameAttributes=["email", "phone_number"])
     made.addresses = by_address["UserPool"]["Id"]
     made.empty = api("CreateUserPool", PoolName="Empty")["UserPool"]["Id"]
@@ -142,6 +190,9 @@ def _clients(api: Api, made: Furnished) -> None:
     made.confidential = client(made.pool, GenerateSecret=True)
     made.single = client(made.pool, GenerateSecret=True)
     made.foreign = client(made.addresses)
+    scopes = {"AllowedOAuthScopes": [f"{IDENTIFIER}/read"]}
+    made.machine = client(made.pool, GenerateSecret=True, ExplicitAuthFlows=["ALLOW_CLIENT_TOKEN_AUTH"], **scopes)
+    made.service = client(made.pool, ExplicitAuthFlows=EXCHANGES, AllowedOAuthScopes=["aws.cognito.signin.user.admin"])
     which = {"UserPoolId": made.pool, "ClientId": made.confidential}
     made.secret_id = api("AddUserPoolClientSecret", **which)["ClientSecretDescriptor"]["ClientSecretId"]
 
@@ -179,8 +230,21 @@ def _what_they_hold(api: Api, made: Furnished) -> None:
         asked = {"ClientId": client_id, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": how}
         return api("InitiateAuth", **made.signed(asked))
 
-    made.tokens = [sign_in(client, "alice")["AuthenticationResult"] for client in (made.public, made.confidential)]
+    made.tokens = [
+        sign_in(client, "alice")["AuthenticationResult"] for client in (made.public, made.confidential, made.public)
+    ]
+    listed = api("AdminListUserSessions", UserPoolId=made.pool, Username="alice")["Sessions"]
+    made.sessions = [one["SessionId"] for one in listed]
     made.session = sign_in(made.public, "bob")["Session"]
+    choosing = {"ClientId": made.public, "AuthFlow": "USER_AUTH", "AuthParameters": {"USERNAME": "dave"}}
+    made.choice = api("InitiateAuth", **choosing)["Session"]
+    hers = {"AccessToken": made.tokens[0]["AccessToken"]}
+    in_use = api("AssociateSoftwareToken", **hers)["SecretCode"]
+    api("VerifySoftwareToken", **hers, UserCode=totp.code_at(in_use, START))
+    waiting = api("AssociateSoftwareToken", **hers)["SecretCode"]
+    made.app_codes = [totp.code_at(waiting, START), totp.code_at(in_use, START + timedelta(seconds=totp.PERIOD))]
+    api("SetUserMFAPreference", **hers, SoftwareTokenMfaSettings={"Enabled": True, "PreferredMfa": True})
+    made.asked = sign_in(made.public, "alice")["Session"]
     api("AdminDisableUser", UserPoolId=made.pool, Username="erin")
     api("ForgotPassword", ClientId=made.public, Username="dave")
     api("GetUserAttributeVerificationCode", AccessToken=made.tokens[0]["AccessToken"], AttributeName="phone_number")
@@ -200,6 +264,45 @@ def _belongings(api: Api, made: Furnished) -> None:
     made.terms = api("CreateTerms", **which, ClientId=made.public, **terms)["Terms"]["TermsId"]
 
 
+def _passkeys(api: Api, made: Furnished) -> None:
+    mine = made.tokens[0]["AccessToken"]
+
+    def started() -> dict[str, Any]:
+        return api("StartWebAuthnRegistration", AccessToken=mine)["CredentialCreationOptions"]  # type: ignore[no-any-return]
+
+    key, another = Authenticator(), Authenticator(synced=True)
+    api("CompleteWebAuthnRegistration", AccessToken=mine, Credential=key.register(started(), PAGE))
+    made.passkey = key.name
+    options = started()
+    right = another.register(options, PAGE)
+    made.registrations = [
+        right,
+        right,
+        key.register(options, PAGE),
+        another.register(options, "https://x.example"),
+        another.register(options, PAGE, attestation={"fmt": "packed", "attStmt": {"alg": -7, "sig": b"x"}}),
+        {**right, "response": {**right["response"], "attestationObject": "////"}},
+    ]
+
+
+def _devices(api: Api, made: Furnished) -> None:
+    def confirming(tokens: dict[str, Any]) -> dict[str, Any]:
+        new = tokens["NewDeviceMetadata"]
+        verifier = build.a_verifier(new["DeviceGroupKey"], new["DeviceKey"])
+        secret = {"PasswordVerifier": verifier["password_verifier"], "Salt": verifier["salt"]}
+        return {
+            "AccessToken": tokens["AccessToken"],
+            "DeviceKey": new["DeviceKey"],
+            "DeviceSecretVerifierConfig": secret,
+        }
+
+    ways = [confirming(tokens) for tokens in made.tokens]
+    made.devices = [way["DeviceKey"] for way in ways]
+    made.confirming = ways[0]
+    for way in ways[1:]:
+        api("ConfirmDevice", **way, DeviceName="Phone")
+
+
 def known(made: Furnished) -> dict[str, list[Any]]:
     """By which values all that is found, for `generate`: of a member, of a shape, or all that a call needs."""
     mine = made.tokens[0]["AccessToken"]
@@ -208,8 +311,12 @@ def known(made: Furnished) -> dict[str, list[Any]]:
     passwords = {"USERNAME": "alice", "PASSWORD": PASSWORD}
     # Any A will do that is not 0 modulo N.
     srp = {"USERNAME": "alice", "SRP_A": "ab" * 384}
+    with_a_device = {**passwords, "DEVICE_KEY": made.devices[1]}
     refreshing = {"REFRESH_TOKEN": made.tokens[0]["RefreshToken"]}
     chosen = {"USERNAME": "bob", "NEW_PASSWORD": OTHER_PASSWORD}
+    preferred = {"USERNAME": "dave", "PREFERRED_CHALLENGE": "PASSWORD_SRP"}
+    for_admins = {"UserPoolId": made.pool, "ClientId": made.public}
+    choice = {"ChallengeName": "SELECT_CHALLENGE", "Session": made.choice}
     limit = {"LimitDefinition": {"LimitClass": "API_CATEGORY", "Attributes": {"Category": "UserRead"}}}
     attributes = (
         "email custom:tier phone_number email_verified custom:age custom:since dev:custom:note preferred_username "
@@ -219,6 +326,7 @@ def known(made: Furnished) -> dict[str, list[Any]]:
         "UserPoolIdType": [made.pool] * 9 + [made.addresses, "us-east-1_000000000"],
         "ResourceArn": [made.arn],
         "ClientIdType": [made.public] * 5 + [made.confidential, made.single, made.foreign, "0" * 26],
+        "DeviceKeyType": made.devices,
         "ClientSecretIdType": [made.secret_id],
         "ClientSecretType": list(made.secrets.values()),
         "SecretHashType": [MADE],
@@ -241,7 +349,9 @@ def known(made: Furnished) -> dict[str, list[Any]]:
         "TermsIdType": [made.terms],
         "Links": [LINKS],
         "CSS": [".banner-customizable { padding: 1px; }", "@import url(//x);", "</style><script>", "a{", "\\75rl(x)"],
-        "SessionType": [made.session],
+        "SessionIdType": [*made.sessions, "tkn" + "0" * 25, "sso" + "z" * 25],
+        "SessionType": [made.session, made.asked, made.choice],
+        "SoftwareTokenMFAUserCodeType": [*made.app_codes, "000000"],
         "ConfirmationCodeType": [*made.codes.values(), "000000"],
         "TokenModelType": [mine] * 5 + [made.tokens[1]["AccessToken"], made.tokens[0]["IdToken"]],
         "Token": [one["RefreshToken"] for one in made.tokens],
@@ -252,8 +362,13 @@ def known(made: Furnished) -> dict[str, list[Any]]:
         "ClientPermissionType": attributes,
         "CustomAttributeNameType": ["tier", "age", "email", "fresh"],
         "AttributeValueType": ["new@example.com", "+15550199", "true", "1", "2000-02-30", "2026-03-01", ""],
-        "AuthParametersType": [passwords, srp, refreshing, {"USERNAME": "bob"}],
-        "ChallengeResponsesType": [chosen, {**chosen, "userAttributes.name": "B"}],
+        "AuthParametersType": [passwords, srp, refreshing, {"USERNAME": "bob"}, preferred, {**srp, **preferred}],
+        "ChallengeResponsesType": [
+            chosen,
+            {**chosen, "userAttributes.name": "B"},
+            {"USERNAME": "dave", "ANSWER": "PASSWORD"},
+            {"USERNAME": "dave", "ANSWER": "PASSWORD_SRP"},
+        ],
         "ProviderNameType": ["COGNITO", "Google"],
         "RedirectUrlType": [CALLBACK, "http://localhost:3000/", "myapp://x", "x"],
         "UserFilterType": [
@@ -281,7 +396,18 @@ def known(made: Furnished) -> dict[str, list[Any]]:
         "AddUserPoolClientSecret": [{"UserPoolId": made.pool, "ClientId": made.single}],
         "AdminConfirmSignUp": [{"UserPoolId": made.pool, "Username": "carol"}],
         "AdminCreateUser": [{"UserPoolId": made.pool, "Username": "gina", "UserAttributes": []}],
+        "AdminInitiateAuth": [
+            {**for_admins, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH", "AuthParameters": {**passwords, "USERNAME": "dave"}},
+            {**for_admins, "AuthFlow": "USER_AUTH", "AuthParameters": preferred},
+        ],
+        "AdminRespondToAuthChallenge": [
+            {**for_admins, **choice, "ChallengeResponses": {"USERNAME": "dave", "ANSWER": "PASSWORD"}},
+        ],
+        "AdminDeleteSoftwareToken": [{"UserPoolId": made.pool, "Username": "alice"}],
+        "AssociateSoftwareToken": [{"AccessToken": mine}],
         "ChangePassword": [{"AccessToken": mine, "PreviousPassword": PASSWORD, "ProposedPassword": OTHER_PASSWORD}],
+        "CompleteWebAuthnRegistration": [{"AccessToken": mine, "Credential": one} for one in made.registrations],
+        "ConfirmDevice": [made.confirming, {**made.confirming, "DeviceName": "Her phone"}],
         "ConfirmForgotPassword": [
             {**dave, "ConfirmationCode": made.codes["dave@example.com"], "Password": OTHER_PASSWORD}
         ],
@@ -295,12 +421,20 @@ def known(made: Furnished) -> dict[str, list[Any]]:
         "DeleteUserPoolClientSecret": [
             {"UserPoolId": made.pool, "ClientId": made.confidential, "ClientSecretId": made.secret_id}
         ],
+        "DeleteWebAuthnCredential": [{"AccessToken": mine, "CredentialId": made.passkey}],
+        "GetClientToken": [{"ClientId": made.machine, "Secret": made.secrets[made.machine], "Scopes": []}],
+        "GetDerivedToken": [
+            {"ClientId": made.service, "SubjectToken": token, "SubjectTokenType": kind, "RequestedTokenType": kind}
+            for token, kind in ((mine, "ACCESS_TOKEN"), (made.tokens[0]["IdToken"], "ID_TOKEN"))
+        ],
         "GetProvisionedLimit": [limit],
+        "GetTokensFromRefreshToken": [{"ClientId": made.public, "RefreshToken": made.tokens[0]["RefreshToken"]}],
         "InitiateAuth": [
             {"ClientId": made.public, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": passwords},
             {"ClientId": made.public, "AuthFlow": "USER_SRP_AUTH", "AuthParameters": srp},
             {"ClientId": made.public, "AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": refreshing},
             {"ClientId": made.confidential, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": passwords},
+            {"ClientId": made.public, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": with_a_device},
         ],
         "ResendConfirmationCode": [carol],
         "RespondToAuthChallenge": [
@@ -309,7 +443,13 @@ def known(made: Furnished) -> dict[str, list[Any]]:
                 "ChallengeName": "NEW_PASSWORD_REQUIRED",
                 "Session": made.session,
                 "ChallengeResponses": chosen,
-            }
+            },
+            {
+                "ClientId": made.public,
+                "ChallengeName": "SOFTWARE_TOKEN_MFA",
+                "Session": made.asked,
+                "ChallengeResponses": {"USERNAME": "alice", "SOFTWARE_TOKEN_MFA_CODE": made.app_codes[1]},
+            },
         ],
         "SetUICustomization": [
             {"UserPoolId": made.pool, "ImageFile": base64.b64encode(image).decode("ascii")}
@@ -321,6 +461,7 @@ def known(made: Furnished) -> dict[str, list[Any]]:
         "UpdateUserAttributes": [
             {"AccessToken": mine, "UserAttributes": [{"Name": "email", "Value": "new@example.com"}]}
         ],
+        "VerifySoftwareToken": [{"AccessToken": mine, "UserCode": made.app_codes[0]}],
         "VerifyUserAttribute": [
             {"AccessToken": mine, "AttributeName": "phone_number", "Code": made.codes["+15550100"]}
         ],

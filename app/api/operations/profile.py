@@ -16,7 +16,8 @@ from app.policy import attributes as policy
 def get_user(call: Call) -> dict[str, Any]:
     """Who the token is about, with the attributes that its client may read."""
     readable = policy.readable(call.user.all_attributes, call.client.readable)
-    return {"Username": call.user.username, "UserAttributes": wire.attribute_list(readable)}
+    told = {"Username": call.user.username, "UserAttributes": wire.attribute_list(readable)}
+    return {**told, **wire.second_factors(call.user)}
 
 
 @operation("UpdateUserAttributes")

@@ -8,18 +8,19 @@ from app.accounts import sign_up as signing_up
 from app.api import shapes, wire
 from app.api.caller import Call
 from app.api.registry import operation
+from app.signin import after_sign_up
 
 
 @operation("SignUp")
 def sign_up(call: Call) -> dict[str, Any]:
     """Register a user; the reply says where the confirmation code went."""
-    if "Password" not in call.members:
+    if call.get("Password") is None and signing_up.needs_password(call.client):
         raise shapes.missing("Password")
     done = signing_up.sign_up(
         call.env,
         call.client,
         username=call["Username"],
-        password=call["Password"],
+        password=call.get("Password"),
         attributes=wire.attributes(call.get("UserAttributes")),
         origin=call.origin,
     )
@@ -27,20 +28,21 @@ def sign_up(call: Call) -> dict[str, Any]:
         "UserConfirmed": done.user.confirmed,
         "UserSub": done.user.sub,
         **wire.delivery(done.delivery),
+        **_session(after_sign_up.first(call.env, call.client, done)),
     }
 
 
 @operation("ConfirmSignUp")
 def confirm_sign_up(call: Call) -> dict[str, Any]:
     """Take the code that was sent."""
-    signing_up.confirm(
+    user = signing_up.confirm(
         call.env,
         call.client,
         username=call["Username"],
         code=call["ConfirmationCode"],
         force_alias=call.get("ForceAliasCreation", False),
     )
-    return {}
+    return _session(after_sign_up.confirmed(call.env, call.client, call.get("Session"), user))
 
 
 @operation("AdminConfirmSignUp")
@@ -55,3 +57,8 @@ def resend_confirmation_code(call: Call) -> dict[str, Any]:
     """Send another code; the one before is no longer taken."""
     to = signing_up.resend(call.env, call.client, username=call["Username"], origin=call.origin)
     return wire.delivery(to)
+
+
+def _session(ticket: str | None) -> dict[str, str]:
+    """With which the sign-up goes on into the first sign-in, where the client has the flow for it."""
+    return {"Session": ticket} if ticket else {}

@@ -11,7 +11,7 @@ from app.api.registry import operation
 from app.env import Env
 from app.models import Pool
 from app.pools import find, mfa, user_pools
-from app.pools.pool_settings import FIRST_FACTORS, LEVELS
+from app.pools.pool_settings import FIRST_FACTORS
 from app.tokens import certificates
 
 CONSTRAINTS = {
@@ -138,8 +138,7 @@ def described(env: Env, pool: Pool) -> dict[str, Any]:
     ):
         if new in template:
             found[old] = template[new]
-    levels = {**LEVELS, **(pool.settings.get("acr_configuration") or {})}
-    found["AcrConfiguration"] = {level: {"AcrValue": called["acr_value"]} for level, called in levels.items()}
+    found["AcrConfiguration"] = {f"Level{n}": {"AcrValue": name} for n, name in enumerate(pool.acr_values, 1)}
     for domain in find.domains(env, pool):
         found["CustomDomain" if domain.custom else "Domain"] = domain.domain
     found.update(

@@ -40,9 +40,9 @@ def admin_create_user(call: Call) -> dict[str, Any]:
 
 @operation("AdminGetUser")
 def admin_get_user(call: Call) -> dict[str, Any]:
-    """A user with all his attributes."""
-    found = find.existing(call.env, call.pool, call["Username"])
-    return wire.user(found.user, attributes_as="UserAttributes")
+    """A user with all his attributes, and his second factors."""
+    user = find.existing(call.env, call.pool, call["Username"]).user
+    return {**wire.user(user, attributes_as="UserAttributes"), **wire.second_factors(user)}
 
 
 # It sends codes like UpdateUserAttributes, whose list of errors has this one.

@@ -3,16 +3,20 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from flask import Flask
 from pycognito.aws_srp import AWSSRP
 from sqlalchemy import update
 
+from app.config import Settings
 from app.env import Env
 from app.models import Client, Pool, User
-from app.pools import client_secrets
+from app.pools import client_secrets, find
+from app.triggers import Functions, events
 from tests import build
 from tests.api.conftest import Api
 from tests.api.test_caller import payload
@@ -157,7 +161,6 @@ def test_flows_that_the_client_does_not_have(api: Api, env: Env, pool: Pool) -> 
         "USER_SRP_AUTH": "USER_SRP_AUTH is not enabled for the client.",
         "REFRESH_TOKEN_AUTH": "Auth flow not enabled for this client",
         "CUSTOM_AUTH": "Custom auth lambda trigger is not configured for the user pool.",
-        "USER_AUTH": "USER_AUTH is not available in this version of Cognate.",
     }.items():
         assert refused(api, client, flow, USERNAME="u", PASSWORD="p", REFRESH_TOKEN="t", SRP_A="2") == (
             "InvalidParameter",
@@ -354,15 +357,15 @@ def test_a_session_ends(api: Api, client: Client, session: str, clock: Clock) ->
     assert told(late) == ("NotAuthorized", "Invalid session for the user, session is expired.")
 
 
-def test_a_challenge_that_is_not_built_is_refused(api: Api, client: Client) -> None:
+def test_a_challenge_that_nobody_is_asked_is_refused(api: Api, client: Client) -> None:
     said = api.refused(
         "RespondToAuthChallenge",
         ClientId=client.id,
-        ChallengeName="SMS_MFA",
+        ChallengeName="ADMIN_NO_SRP_AUTH",
         Session="x" * 43,
-        ChallengeResponses={"USERNAME": "alice", "SMS_MFA_CODE": "123456"},
+        ChallengeResponses={"USERNAME": "alice", "PASSWORD": build.PASSWORD},
     )
-    assert said == ("InvalidParameter", "The challenge SMS_MFA is not available in this version of Cognate.")
+    assert said == ("InvalidParameter", "The challenge ADMIN_NO_SRP_AUTH is not available in this version of Cognate.")
 
 
 # -- REFRESH_TOKEN_AUTH ----------------------------------------------------------------------------------------
@@ -397,6 +400,12 @@ def test_refresh_tokens_that_are_refused(
     assert refused(api, client, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token)[1] == "Refresh Token has expired"
 
 
+def test_what_a_client_does_not_have_it_may_call_null(api: Api, client: Client, alice: User) -> None:
+    given = {"USERNAME": "alice", "PASSWORD": build.PASSWORD, "DEVICE_KEY": None, "SECRET_HASH": None}
+    token = begin(api, client, "USER_PASSWORD_AUTH", **given)["AuthenticationResult"]["RefreshToken"]
+    assert begin(api, client, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token, DEVICE_KEY=None)["AuthenticationResult"]
+
+
 def test_the_hash_of_a_refresh_may_be_over_any_name_of_the_user(
     api: Api, env: Env, confidential: Client, alice: User
 ) -> None:
@@ -410,3 +419,200 @@ def test_the_hash_of_a_refresh_may_be_over_any_name_of_the_user(
         assert refused(api, confidential, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=token, SECRET_HASH=wrong)[0] == (
             "NotAuthorized"
         )
+
+
+# -- for administrators ----------------------------------------------------------------------------------------
+
+ADMIN_FLOWS = [
+    "ALLOW_ADMIN_USER_PASSWORD_AUTH",
+    "ALLOW_USER_SRP_AUTH",
+    "ALLOW_USER_AUTH",
+    "ALLOW_CUSTOM_AUTH",
+    "ALLOW_REFRESH_TOKEN_AUTH",
+]
+
+
+@pytest.fixture
+def server(env: Env, pool: Pool) -> Client:
+    """What an administrator's server signs people in with."""
+    return build.a_client(env, pool, secret=True, explicit_auth_flows=ADMIN_FLOWS)
+
+
+def by_admin(env: Env, client: Client, flow: str, **parameters: str | None) -> dict[str, Any]:
+    """Members of AdminInitiateAuth."""
+    name = parameters.get("USERNAME") or "alice"
+    parameters = {"USERNAME": "alice", "SECRET_HASH": hashed(env, client, name), **parameters}
+    return {"UserPoolId": client.pool_id, "ClientId": client.id, "AuthFlow": flow, "AuthParameters": parameters}
+
+
+def admins_answer(env: Env, client: Client, asked: dict[str, Any], **responses: str) -> dict[str, Any]:
+    """Members of AdminRespondToAuthChallenge."""
+    given = {"USERNAME": "alice", "SECRET_HASH": hashed(env, client, "alice"), **responses}
+    which = {"ChallengeName": asked["ChallengeName"], "Session": asked["Session"], "ChallengeResponses": given}
+    return {"UserPoolId": client.pool_id, "ClientId": client.id, **which}
+
+
+@pytest.mark.parametrize("flow", ["ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"])
+def test_an_administrator_signs_somebody_in_by_password(
+    api: Api, env: Env, server: Client, alice: User, flow: str
+) -> None:
+    said = api("AdminInitiateAuth", **by_admin(env, server, flow, PASSWORD=build.PASSWORD))
+    result = said["AuthenticationResult"]
+    assert payload(result["AccessToken"])["sub"] == alice.sub
+    refreshing = by_admin(env, server, "REFRESH_TOKEN_AUTH", REFRESH_TOKEN=result["RefreshToken"])
+    assert api("AdminInitiateAuth", **refreshing)["AuthenticationResult"]["AccessToken"]
+    wrong = by_admin(env, server, flow, PASSWORD="Wrong-horse-9")
+    assert api.refused("AdminInitiateAuth", **wrong) == WRONG
+
+
+def test_a_temporary_password_is_replaced_through_an_administrator(
+    api: Api, env: Env, pool: Pool, server: Client
+) -> None:
+    given = {"Username": "alice", "TemporaryPassword": build.PASSWORD, "MessageAction": "SUPPRESS"}
+    api("AdminCreateUser", UserPoolId=pool.id, **given)
+    asked = api("AdminInitiateAuth", **by_admin(env, server, "ADMIN_USER_PASSWORD_AUTH", PASSWORD=build.PASSWORD))
+    assert asked["ChallengeName"] == "NEW_PASSWORD_REQUIRED"
+    chosen = admins_answer(env, server, asked, NEW_PASSWORD="Another-horse-8")
+    without = {**chosen, "ChallengeResponses": {"USERNAME": "alice", "NEW_PASSWORD": "Another-horse-8"}}
+    assert api.refused("AdminRespondToAuthChallenge", **without) == (
+        "NotAuthorized",
+        f"Client {server.id} is configured with secret but SECRET_HASH was not received",
+    )
+    assert api("AdminRespondToAuthChallenge", **chosen)["AuthenticationResult"]["AccessToken"]
+
+
+def test_a_choice_is_made_through_an_administrator(api: Api, env: Env, server: Client, alice: User) -> None:
+    asked = api("AdminInitiateAuth", **by_admin(env, server, "USER_AUTH"))
+    assert asked["ChallengeName"] == "SELECT_CHALLENGE"
+    assert asked["AvailableChallenges"] == ["PASSWORD_SRP", "PASSWORD"]
+    chosen = admins_answer(env, server, asked, ANSWER="PASSWORD", PASSWORD=build.PASSWORD)
+    assert api("AdminRespondToAuthChallenge", **chosen)["AuthenticationResult"]["AccessToken"]
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "sentence"),
+    [
+        ("USER_PASSWORD_AUTH", {"PASSWORD": build.PASSWORD}, "Initiate Auth method not supported."),
+        ("ADMIN_USER_PASSWORD_AUTH", {}, "Missing required parameter PASSWORD"),
+        ("ADMIN_NO_SRP_AUTH", {"USERNAME": None}, "Missing required parameter USERNAME"),
+        ("USER_SRP_AUTH", {}, "Missing required parameter SRP_A"),
+        ("REFRESH_TOKEN_AUTH", {}, "Missing required parameter REFRESH_TOKEN"),
+        ("CUSTOM_AUTH", {}, "Custom auth lambda trigger is not configured for the user pool."),
+        ("USER_AUTH", {"PREFERRED_CHALLENGE": "MAGIC"}, None),
+    ],
+)
+def test_what_an_administrator_cannot_begin(
+    api: Api, env: Env, server: Client, alice: User, flow: str, parameters: dict[str, str | None], sentence: str | None
+) -> None:
+    code, said = api.refused("AdminInitiateAuth", **by_admin(env, server, flow, **parameters))
+    assert code == "InvalidParameter"
+    assert said == sentence or (sentence is None and said.startswith("PREFERRED_CHALLENGE must be one of"))
+
+
+@pytest.mark.parametrize("flow", ["ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH", "USER_AUTH", "CUSTOM_AUTH"])
+def test_flows_that_a_client_does_not_have_an_administrator_does_not_have_either(
+    api: Api, env: Env, client: Client, alice: User, flow: str
+) -> None:
+    members = {
+        "UserPoolId": client.pool_id,
+        "ClientId": client.id,
+        "AuthFlow": flow,
+        "AuthParameters": {"USERNAME": "alice", "PASSWORD": build.PASSWORD},
+    }
+    said = api.refused("AdminInitiateAuth", **members)
+    assert said == ("InvalidParameter", "Auth flow not enabled for this client")
+
+
+def test_a_client_of_another_pool_is_unknown_to_an_administrator(
+    api: Api, env: Env, server: Client, alice: User
+) -> None:
+    other = build.a_pool(env, algorithm="ES256")
+    members = by_admin(env, server, "ADMIN_USER_PASSWORD_AUTH", PASSWORD=build.PASSWORD)
+    said = api.refused("AdminInitiateAuth", **{**members, "UserPoolId": other.id})
+    assert said == ("ResourceNotFound", f"User pool client {server.id} does not exist.")
+
+
+def test_a_hash_may_be_made_with_any_secret_and_over_any_name(
+    api: Api, env: Env, pool: Pool, server: Client, alice: User
+) -> None:
+    """A client that is changing its secret has two."""
+    api("AddUserPoolClientSecret", UserPoolId=pool.id, ClientId=server.id)
+    secrets = client_secrets.of(env, find.client(env, server.id))
+    assert len(secrets) == 2
+    for secret in secrets:
+        for name in ("alice", alice.sub, "alice@example.com"):
+            made = hmac.new(secret.encode(), (name + server.id).encode(), hashlib.sha256).digest()
+            given = {"USERNAME": "alice", "SECRET_HASH": base64.b64encode(made).decode()}
+            begun = {**given, "USERNAME": name}
+            asked = api("InitiateAuth", ClientId=server.id, AuthFlow="USER_AUTH", AuthParameters=begun)
+            done = api(
+                "RespondToAuthChallenge",
+                ClientId=server.id,
+                ChallengeName="SELECT_CHALLENGE",
+                Session=asked["Session"],
+                ChallengeResponses={**given, "ANSWER": "PASSWORD", "PASSWORD": build.PASSWORD},
+            )
+            assert done["AuthenticationResult"]
+
+
+# -- USER_AUTH and CUSTOM_AUTH at the door ---------------------------------------------------------------------
+
+
+def test_a_preferred_challenge_comes_with_all_that_are_available(
+    api: Api, server: Client, env: Env, pool: Pool
+) -> None:
+    client = build.a_client(env, pool, explicit_auth_flows=["ALLOW_USER_AUTH"], prevent_user_existence_errors="ENABLED")
+    build.a_user(env, pool)
+    shapes = []
+    for name in ("alice", "nobod"):
+        said = begin(api, client, "USER_AUTH", USERNAME=name, PREFERRED_CHALLENGE="PASSWORD")
+        assert said["ChallengeName"] == "PASSWORD"
+        assert said["ChallengeParameters"] == {"USERNAME": name}
+        shapes.append((sorted(said), said["AvailableChallenges"], len(said["Session"])))
+    assert (
+        shapes[0]
+        == shapes[1]
+        == (
+            ["AvailableChallenges", "ChallengeName", "ChallengeParameters", "Session"],
+            ["PASSWORD_SRP", "PASSWORD"],
+            43,
+        )
+    )
+
+
+def test_a_customers_challenge(settings: Settings, env: Env, another_app: Callable[..., Flask]) -> None:
+    """Reference: 5.3, 5.8. The metadata of an answer is told, and that of the beginning is not."""
+    told: list[Any] = []
+
+    def define(question: events.DefineAuthChallenge) -> events.Defined:
+        told.append(dict(question.client_metadata))
+        right = any(one.correct for one in question.session)
+        return events.Defined(issue_tokens=True) if right else events.Defined("CUSTOM_CHALLENGE")
+
+    functions = {
+        "define_auth_challenge": define,
+        "create_auth_challenge": lambda question: events.Created({"hint": "6 x 7"}, {"answer": "42"}),
+        "verify_auth_challenge_response": lambda question: events.Verified(question.answer == "42"),
+    }
+    arns = {name: f"arn:aws:lambda:us-east-1:123456789012:function:{name}" for name in functions}
+    pool = build.a_pool(env, algorithm="ES256", lambda_config=arns)
+    client = build.a_client(env, pool, explicit_auth_flows=["ALLOW_CUSTOM_AUTH"])
+    build.a_user(env, pool)
+    app = another_app(settings, triggers=Functions(functions))
+    app.config["TESTING"] = True
+    api = Api(app.test_client())
+    which = {"ClientId": client.id, "ClientMetadata": {"from": "the beginning"}}
+    asked = api("InitiateAuth", **which, AuthFlow="CUSTOM_AUTH", AuthParameters={"USERNAME": "alice"})
+    assert asked["ChallengeName"] == "CUSTOM_CHALLENGE"
+    assert asked["ChallengeParameters"] == {"USERNAME": "alice", "hint": "6 x 7"}
+    for answer in ("41", "42"):
+        asked = api(
+            "RespondToAuthChallenge",
+            ClientId=client.id,
+            ChallengeName="CUSTOM_CHALLENGE",
+            Session=asked["Session"],
+            ChallengeResponses={"USERNAME": "alice", "ANSWER": answer},
+            ClientMetadata={"answer": answer},
+        )
+    assert asked["AuthenticationResult"]["AccessToken"]
+    assert told == [{}, {"answer": "41"}, {"answer": "42"}]

@@ -356,3 +356,41 @@ def test_only_who_is_unconfirmed_is_confirmed(api: Api, env: Env, pool: Pool) ->
         )
     said = api.refused("AdminConfirmSignUp", UserPoolId=pool.id, Username="nobody")
     assert said == ("UserNotFound", "User does not exist.")
+
+
+# -- straight on into the first sign-in ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def choosing(env: Env) -> Client:
+    """Of a pool in which a code may come in place of a password."""
+    policies = {"sign_in_policy": {"allowed_first_auth_factors": ["PASSWORD", "EMAIL_OTP"]}}
+    pool = build.a_pool(env, algorithm="ES256", policies=policies)
+    return build.a_client(env, pool, explicit_auth_flows=["ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"])
+
+
+@pytest.mark.parametrize("password", [build.PASSWORD, None], ids=["with a password", "without"])
+def test_the_session_of_a_sign_up_goes_on_into_a_sign_in(
+    api: Api, choosing: Client, code: Code, password: str | None
+) -> None:
+    """Reference: 4.2, 4.3, 5.5. So Amplify's autoSignIn does it."""
+    given = {} if password is None else {"Password": password}
+    done = api("SignUp", ClientId=choosing.id, Username="bob", UserAttributes=EMAIL, **given)
+    assert done.keys() == {"UserConfirmed", "UserSub", "CodeDeliveryDetails", "Session"}
+    which = {"ClientId": choosing.id, "Username": "bob"}
+    confirmed = api("ConfirmSignUp", **which, ConfirmationCode=code("bob@example.com"), Session=done["Session"])
+    assert confirmed.keys() == {"Session"}
+    begun = {"ClientId": choosing.id, "AuthFlow": "USER_AUTH", "AuthParameters": {"USERNAME": "bob"}}
+    assert api("InitiateAuth", **begun, Session=confirmed["Session"])["AuthenticationResult"]["AccessToken"]
+    assert api.refused("InitiateAuth", **begun, Session=confirmed["Session"]) == (
+        "NotAuthorized",
+        "Invalid session for the user, session can only be used once.",
+    )
+    assert api.refused("InitiateAuth", **begun, Session=done["Session"])[0] == "NotAuthorized"
+    assert api("InitiateAuth", **begun)["ChallengeName"] == "SELECT_CHALLENGE"
+
+
+def test_a_password_is_missed_where_it_is_needed(api: Api, client: Client) -> None:
+    said = api.refused("SignUp", ClientId=client.id, Username="bob", UserAttributes=EMAIL)
+    assert said[0] == "InvalidParameter"
+    assert "'password' failed to satisfy constraint: Member must not be null" in said[1]
