@@ -265,6 +265,7 @@ def _answered(asked: Asked) -> Response:
             code_challenge=asked.get("code_challenge"),
             auth_time=signed_in.auth_time,
             methods=signed_in.methods,
+            acr_asked=asked.get("acr_values") is not None,
             browser_session_id=signed_in.session_id,
         )
     return _to_client(asked, [("code", code)])

@@ -16,7 +16,8 @@ from app.crypto.seal import same
 from app.env import Env
 from app.models import Client, Pool
 from app.pools import client_secrets, find
-from app.tokens import claims
+from app.tokens import claims, exchange
+from app.tokens.scopes import existing, granted
 
 METHODS = ("client_secret_basic", "client_secret_post", "none")
 FLOW_OF = {
@@ -25,6 +26,8 @@ FLOW_OF = {
     "refresh_token": "code",
     "client_credentials": "client_credentials",
 }
+
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 _CLIENT_ID = re.compile(r"[\w+]{1,128}", re.ASCII)
 
@@ -48,8 +51,7 @@ class OAuthClient(ClientMixin):
 
     @property
     def scopes(self) -> list[str]:
-        """What it may ask for in somebody's name. A scope that was deleted is left out, and is back when it is made
-        again (reference: 11.2)."""
+        """What it may ask for in somebody's name."""
         return self._existing((*claims.OIDC_SCOPES, claims.API_SCOPE))
 
     @property
@@ -58,8 +60,7 @@ class OAuthClient(ClientMixin):
         return self._existing(())
 
     def _existing(self, built_in: tuple[str, ...]) -> list[str]:
-        custom = find.scopes(self.env, self.row.pool)
-        return [scope for scope in self.row.oauth_scopes if scope in custom or scope in built_in]
+        return existing(self.row.oauth_scopes, find.scopes(self.env, self.row.pool), built_in)
 
     def get_allowed_scope(self, scope: Any) -> str:
         return granted(scope, self.row.oauth_scopes, self.scopes)
@@ -79,6 +80,9 @@ class OAuthClient(ClientMixin):
         return response_type == "code" and "code" in self.row.oauth_flows
 
     def check_grant_type(self, grant_type: str) -> bool:
+        if grant_type == TOKEN_EXCHANGE:
+            # No flow of OAuth's: the permission is one of the client's flows of the API, whose operation it is too.
+            return not self.row.auth_flows.isdisjoint((exchange.IMPERSONATION, exchange.DELEGATION))
         return FLOW_OF.get(grant_type) in self.row.oauth_flows
 
 
@@ -90,21 +94,6 @@ def known(env: Env, pool: Pool, client_id: str) -> OAuthClient | None:
         return OAuthClient(env, find.client(env, client_id, pool))
     except errors.UnknownClient:
         return None
-
-
-def granted(asked: str | None, allowed: list[str], existing: list[str]) -> str:
-    """The scope of a token: what was asked for, in that order, or else everything (reference: 6.2, 7.3).
-
-    A scope that the client does not have is an error; one that no longer exists is passed over (reference: 11.2).
-    Raises ValueError where nothing can be granted.
-    """
-    wanted = list(dict.fromkeys(asked.split(" "))) if asked else existing
-    if not set(wanted) <= set(allowed):
-        raise ValueError
-    found = [scope for scope in wanted if scope in existing]
-    if not found:
-        raise ValueError
-    return " ".join(found)
 
 
 def authenticate(env: Env, pool: Pool, authorization: str | None, form: dict[str, str]) -> OAuthClient:

@@ -17,7 +17,7 @@ from app.env import Env
 from app.models import Pool
 from app.oauth import replies
 from app.oauth.authorize import PROMPTS
-from app.oauth.client import FLOW_OF, METHODS
+from app.oauth.client import FLOW_OF, METHODS, TOKEN_EXCHANGE
 from app.pools import find
 from app.tokens import claims, keys
 from app.web import Wsgi
@@ -29,7 +29,7 @@ MAX_AGE = 300
 assert MAX_AGE < keys.PUBLISHED_AHEAD.total_seconds()  # noqa: S101 - a wrong number must not be started
 
 OWN_CLAIMS = (
-    "sub iss aud exp iat auth_time nonce at_hash jti origin_jti event_id token_use cognito:username username"
+    "sub iss aud exp iat auth_time nonce acr amr at_hash jti origin_jti event_id token_use cognito:username username"
 ).split()
 
 
@@ -101,7 +101,7 @@ def configuration(env: Env, pool: Pool) -> dict[str, Any]:
         "jwks_uri": f"{issuer}{JWKS}",
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": list(FLOW_OF),
+        "grant_types_supported": [*FLOW_OF, TOKEN_EXCHANGE],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_methods_supported": list(METHODS),
@@ -109,6 +109,7 @@ def configuration(env: Env, pool: Pool) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": [pool.algorithm],
         "scopes_supported": list(claims.OIDC_SCOPES),
         "claims_supported": [*OWN_CLAIMS, *_attributes(pool)],
+        "acr_values_supported": list(pool.acr_values),
         "prompt_values_supported": list(PROMPTS),
         "claims_parameter_supported": False,
         "request_parameter_supported": False,

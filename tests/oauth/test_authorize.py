@@ -9,10 +9,11 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 from sqlalchemy import update
 
+from app.accounts import sessions
 from app.env import Env
 from app.models import ResourceServer, User
 from app.oauth.authorize import LONGEST_FORM, MOST_PARAMETERS
-from app.pools import resource_servers
+from app.pools import find, resource_servers, user_pools
 from app.tokens import codes
 from tests import build
 from tests.conftest import Clock
@@ -538,3 +539,33 @@ def test_a_failure_is_told_as_a_request_id_and_logged_without_secrets(
 def disable(env: Env, user: User) -> None:
     with env.transaction():
         env.db.execute(update(User).where(User.sub == user.sub).values(enabled=False))
+
+
+# -- how surely the user signed in, and the session that it is ----------------------------------------------------
+
+
+def test_a_client_that_asks_for_a_level_is_told_the_one_there_is(relying_party: RelyingParty) -> None:
+    """Requirement 40: voluntary (OpenID Connect Core, 3.1.2.1), and what is said is what happened."""
+    relying_party.user_signs_in()
+    for asked in ("urn:cognito:loa:1", "urn:cognito:loa:4 urn:cognito:loa:1", "unheard-of"):
+        tokens = relying_party.tokens(acr_values=asked)
+        for name in ("id_token", "access_token"):
+            claims = relying_party.verified(tokens[name])
+            assert (claims["acr"], claims["amr"]) == ("urn:cognito:loa:1", ["pwd"])
+        again = relying_party.refresh(tokens["refresh_token"]).json
+        assert relying_party.verified(again["id_token"])["acr"] == "urn:cognito:loa:1"
+    assert "acr" not in relying_party.verified(relying_party.tokens()["id_token"])
+
+
+def test_a_sign_in_at_the_pages_is_listed_with_what_came_out_of_it(env: Env, relying_party: RelyingParty) -> None:
+    """Reference 6.8."""
+    user_pools.set_sessions(env, relying_party.pool, tracking="ENABLED", most=20)
+    user = relying_party.user_signs_in()
+    assert [one.kind for one in sessions.listed(env, find.pool(env, relying_party.pool.id), user)] == ["sso"]
+    relying_party.tokens()
+    found = sessions.listed(env, find.pool(env, relying_party.pool.id), user)
+    (sso,) = [one for one in found if one.kind == "sso"]
+    (token,) = [one for one in found if one.kind == "tkn"]
+    assert token.came_from == sso.name and token.client_id == relying_party.client.id
+    sessions.revoke(env, find.pool(env, relying_party.pool.id), user, token.name, linked=True)
+    at_sign_in(relying_party.authorize())

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from flask.testing import FlaskClient
+
+from app.env import Env
 from app.oauth import well_known
+from tests import build
 from tests.oauth.relying_party import RelyingParty
 
 Statements = Callable[[], list[str]]
@@ -40,6 +44,32 @@ def test_a_refresh_costs_one(relying_party: RelyingParty, statements: Statements
     token = relying_party.tokens()["refresh_token"]
     statements()
     assert relying_party.refresh(token).status_code == 200
+    assert len(statements()) == 1
+
+
+def test_a_refresh_that_rotates_costs_two(env: Env, http: FlaskClient, statements: Statements) -> None:
+    rotating = {"explicit_auth_flows": [], "refresh_token_rotation": {"feature": "ENABLED"}}
+    party = RelyingParty.of_new_pool(env, http, **rotating)
+    party.user_signs_in()
+    token = party.refresh(party.tokens()["refresh_token"]).json["refresh_token"]
+    statements()
+    assert party.refresh(token).status_code == 200
+    assert len(statements()) == 2
+
+
+def test_an_exchange_costs_one(env: Env, relying_party: RelyingParty, statements: Statements) -> None:
+    flows = ["ALLOW_TOKEN_EXCHANGE_IMPERSONATION"]
+    row = build.a_client(env, relying_party.pool, explicit_auth_flows=flows)
+    service = RelyingParty.of(env, relying_party.http, row)
+    relying_party.user_signs_in()
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": relying_party.tokens()["access_token"],
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    }
+    service.post("/oauth2/token", form)
+    statements()
+    assert service.post("/oauth2/token", form).status_code == 200
     assert len(statements()) == 1
 
 

@@ -9,8 +9,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from app.env import Env
-from app.oauth.client import granted
 from app.pools import app_clients, client_secrets
+from app.tokens.scopes import granted
 from tests import build
 from tests.oauth.relying_party import RelyingParty, basic, error
 

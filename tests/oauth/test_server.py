@@ -96,7 +96,6 @@ def test_a_body_that_is_too_large_is_refused(machine: RelyingParty) -> None:
         '"quoted"\\',
         "ключ",
         "urn:ietf:params:oauth:grant-type:device_code",
-        "urn:ietf:params:oauth:grant-type:token-exchange",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
     ],
 )

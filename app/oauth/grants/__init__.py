@@ -3,5 +3,6 @@
 from app.oauth.grants.authorization_code import AuthorizationCode
 from app.oauth.grants.client_credentials import ClientCredentials
 from app.oauth.grants.refresh_token import RefreshToken
+from app.oauth.grants.token_exchange import TokenExchange
 
-GRANTS = (AuthorizationCode, RefreshToken, ClientCredentials)
+GRANTS = (AuthorizationCode, RefreshToken, ClientCredentials, TokenExchange)

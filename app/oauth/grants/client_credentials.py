@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from authlib.oauth2.rfc6749 import InvalidScopeError
 
-from app.oauth.client import OAuthClient, granted
+from app.oauth.client import OAuthClient
 from app.oauth.grants.grant import Grant
 from app.tokens import issue
+from app.tokens.scopes import granted
 
 
 class ClientCredentials(Grant):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from app.env import Env
@@ -84,13 +85,60 @@ def test_a_token_in_another_pool_is_refused(env: Env, relying_party: RelyingPart
     assert error(relying_party.http.post(f"/{elsewhere.pool.id}/oauth2/token", data=client)) == "invalid_client"
 
 
-def test_a_client_whose_tokens_rotate_gets_none_that_stay(env: Env, relying_party: RelyingParty) -> None:
+ROTATION = {"refresh_token_rotation": {"feature": "ENABLED", "retry_grace_period_seconds": 10}}
+
+
+@pytest.fixture(params=[False, True], ids=["public", "confidential"])
+def rotating(request: pytest.FixtureRequest, env: Env, http: FlaskClient) -> RelyingParty:
+    """A client whose refresh tokens rotate (requirement 18)."""
+    return RelyingParty.of_new_pool(env, http, secret=request.param, explicit_auth_flows=[], **ROTATION)
+
+
+def test_a_client_whose_tokens_rotate_gets_the_next_one(rotating: RelyingParty, clock: Clock) -> None:
+    rotating.user_signs_in()
+    first = rotating.tokens()
+    clock.forward(hours=2)
+    second = rotating.refresh(first["refresh_token"]).json
+    assert list(second) == ["access_token", "token_type", "expires_in", "id_token", "refresh_token", "scope"]
+    assert second["refresh_token"] != first["refresh_token"]
+    before, after = rotating.verified(first["id_token"]), rotating.verified(second["id_token"])
+    for kept in ("sub", "aud", "auth_time", "origin_jti", "event_id"):
+        assert before[kept] == after[kept]
+    assert rotating.refresh(first["refresh_token"]).json["refresh_token"] == second["refresh_token"], "once more"
+    assert rotating.refresh(second["refresh_token"]).status_code == 200
+
+
+def test_a_token_that_comes_back_ends_what_came_of_it(rotating: RelyingParty, clock: Clock) -> None:
+    """Requirement 19."""
+    rotating.user_signs_in()
+    first = rotating.tokens()["refresh_token"]
+    second = rotating.refresh(first).json
+    clock.forward(seconds=10)
+    assert error(rotating.refresh(first)) == "invalid_grant"
+    assert error(rotating.refresh(second["refresh_token"])) == "invalid_grant"
+    assert rotating.userinfo(second["access_token"]).status_code == 401
+
+
+def test_who_does_not_prove_to_be_the_client_moves_nothing_on_and_ends_nothing(
+    env: Env, http: FlaskClient, clock: Clock
+) -> None:
+    party = RelyingParty.of_new_pool(env, http, secret=True, explicit_auth_flows=[], **ROTATION)
+    party.user_signs_in()
+    first = party.tokens()["refresh_token"]
+    second = party.refresh(first).json["refresh_token"]
+    clock.forward(minutes=1)
+    thief = RelyingParty(env, http, party.pool, party.client, "x" * 52)
+    for token in (first, second):
+        assert error(thief.refresh(token), 401) == "invalid_client"
+    assert party.refresh(second).status_code == 200
+
+
+def test_rotation_that_is_switched_on_and_off_loses_nobody(env: Env, relying_party: RelyingParty) -> None:
     relying_party.user_signs_in()
     token = relying_party.tokens()["refresh_token"]
     client = find.client(env, relying_party.client.id)
     settings = {name: value for name, value in client.settings.items() if name != "explicit_auth_flows"}
-    rotating = {"refresh_token_rotation": {"feature": "ENABLED"}}
-    app_clients.update(env, client, name=None, settings={**settings, **rotating})
-    assert error(relying_party.refresh(token)) == "invalid_grant"
+    app_clients.update(env, client, name=None, settings={**settings, **ROTATION})
+    successor = relying_party.refresh(token).json["refresh_token"]
     app_clients.update(env, client, name=None, settings=settings)
-    assert relying_party.refresh(token).status_code == 200
+    assert relying_party.refresh(successor).status_code == 200
