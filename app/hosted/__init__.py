@@ -11,10 +11,10 @@ from __future__ import annotations
 from flask import Flask
 
 from app.env import Env
-from app.hosted import errors, logo, outbox, passwords, sign_in, sign_up, status, theme
+from app.hosted import errors, logo, mfa, outbox, passwords, sign_in, sign_up, status, theme
 from app.hosted.page import bp
 
-__all__ = ["logo", "open_on", "passwords", "sign_in", "sign_up", "status"]
+__all__ = ["logo", "mfa", "open_on", "passwords", "sign_in", "sign_up", "status"]
 
 
 def open_on(app: Flask, env: Env) -> None:

@@ -18,14 +18,19 @@ from app.errors import Refusal
 from app.hosted import theme
 from app.hosted.forms import PlainForm
 from app.models import Pool
+from app.signin.challenges import mfa_setup
 
 log = logging.getLogger(__name__)
 
 UNFINISHED = "This application is not set up completely yet, so nobody can sign in. Please tell the people who run it."
+NO_SECOND_FACTOR = (
+    "Your account needs a second step to sign in, and has none yet. An administrator has to set it up: please ask "
+    "whoever runs this application."
+)
 CODE_WRONG = "This code is not right, or it is too old. Check it, or get a new one."
 SENTENCES: dict[type[Refusal], str] = {
     errors.NotAuthorized: "Incorrect username or password.",
-    errors.LockedOut: "Too many wrong passwords in a row. Wait a little before you try again.",
+    errors.LockedOut: "Too many wrong attempts in a row. Wait a little before you try again.",
     errors.UserDisabled: "This account has been switched off. Please ask whoever runs this application.",
     errors.TemporaryPasswordExpired: "This password was for a short time only, and the time is over. "
     "Ask for a new invitation.",
@@ -34,8 +39,10 @@ SENTENCES: dict[type[Refusal], str] = {
     errors.AliasExists: "Another account has this address already. Sign in with that one.",
     errors.CodeMismatch: CODE_WRONG,
     errors.ExpiredCode: CODE_WRONG,
+    errors.CodeUsed: "This code was used already. Wait until the app shows the next one.",
     errors.CodeDeliveryFailure: "We could not send the message. Please try again in a few minutes.",
     errors.LimitExceeded: "That was too often. Please try again in an hour.",
+    errors.TooManyCodes: "That was too often. Please try again in an hour.",
     errors.TooManyRequests: "Very many people are signing in just now. Please try again in a few seconds.",
     errors.InvalidPassword: "Choose a password that follows the rules.",
     errors.PasswordHistoryPolicyViolation: "You have had this password before. Choose another one.",
@@ -57,7 +64,10 @@ def tell(refusal: Refusal, form: PlainForm, pool: Pool) -> str | None:
     """Put a refusal into words, on its field if the form has that. What has no field is returned."""
     if isinstance(refusal, errors.UserNotFound):
         refusal = errors.ExpiredCode() if "confirmation_code" in form else errors.NotAuthorized()
-    sentence = _sentence(refusal, pool)
+    if isinstance(refusal, errors.EnableSoftwareTokenMFA):
+        refusal = errors.CodeMismatch()
+    wrong = form.wrong if type(refusal) in (errors.CodeMismatch, errors.ExpiredCode, errors.NotAuthorized) else None
+    sentence = wrong or _sentence(refusal, pool)
     field = refusal.field
     if field == "username" and "username" not in form and len(pool.username_attributes) == 1:
         field = pool.username_attributes[0]
@@ -67,6 +77,8 @@ def tell(refusal: Refusal, form: PlainForm, pool: Pool) -> str | None:
 def _sentence(refusal: Refusal, pool: Pool) -> str:
     if isinstance(refusal, errors.InvalidPassword):
         return _about_password(refusal.message, pool)
+    if refusal.message == mfa_setup.NOTHING:
+        return NO_SECOND_FACTOR
     if isinstance(refusal, errors.InvalidParameter) and refusal.field:
         return ON_FIELD.get(refusal.field, "This value cannot be used here.")
     return next((SENTENCES[cls] for cls in type(refusal).__mro__ if cls in SENTENCES), OTHERWISE)
@@ -130,6 +142,17 @@ PAGES = {
         "The application sent an incomplete request: a parameter such as redirect_uri is missing, or is there twice.",
     ),
     "no_pages": Words(WAY_IN, "This application is not set up for signing in on these pages."),
+    "other_way": Words(
+        "You cannot go on here",
+        "Your account asks for something that these pages cannot take, such as a passkey.",
+        "Sign in with the application itself, or ask whoever runs it.",
+    ),
+    "no_second_factor": Words(
+        "Sign in with your second factor first",
+        "Recovery codes are made for who has signed in here with a second factor.",
+        "Sign out, and sign in again with it.",
+        403,
+    ),
     "sign_up_closed": Words(
         "Sign-up is closed", "Accounts are made by an administrator here.", "Please ask for one.", 403
     ),

@@ -15,13 +15,14 @@ from flask import request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import Field, PasswordField, StringField
-from wtforms.validators import InputRequired, Length, Optional, StopValidation
+from wtforms.validators import AnyOf, InputRequired, Length, Optional, StopValidation
 from wtforms.widgets import DateInput, EmailInput, Input, TelInput, TextInput
 
 USERNAME_MAX = 128
 PASSWORD_MAX = 256
 CODE_MAX = 2048
 ATTRIBUTE_MAX = 2048
+APP_NAME_MAX = 64
 
 AttributeKind = Literal["email", "tel", "text", "date"]
 
@@ -116,6 +117,9 @@ def dialled(value: str | None) -> str | None:
 class PlainForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """What every form of the pages can do."""
 
+    wrong: str | None = None
+    """What this form says of a code or a password that is not right, in place of what all say."""
+
     class Meta(FlaskForm.Meta):  # type: ignore[misc]
         def wrap_formdata(self, form: FlaskForm, formdata: object) -> MultiDict[str, str] | None:
             """What a form sends, and nothing else: Flask-WTF also takes files, and whatever JSON there is."""
@@ -146,6 +150,15 @@ class UsernameForm(PlainForm):
         self.username.label.text = label
 
 
+def current_password_field() -> PasswordField:
+    """A field for a password that one has."""
+    return PasswordField(
+        "Password",
+        validators=[InputRequired("Enter your password."), no_longer_than(PASSWORD_MAX)],
+        render_kw={"autocomplete": "current-password", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+
 def new_password_field() -> PasswordField:
     """A field for a password that is being chosen."""
     return PasswordField(
@@ -156,12 +169,12 @@ def new_password_field() -> PasswordField:
     )
 
 
-def code_field() -> StringField:
-    """A field for the digits that came by message."""
+def code_field(empty: str = "Enter the code from the message.") -> StringField:
+    """A field for digits that came by message, or that an app shows. `empty` is said when there are none."""
     return StringField(
         "Code",
         filters=[unspaced],
-        validators=[Filled("Enter the code from the message."), no_longer_than(CODE_MAX)],
+        validators=[Filled(empty), no_longer_than(CODE_MAX)],
         render_kw={
             "autocomplete": "one-time-code",
             "autocapitalize": "none",
@@ -174,11 +187,7 @@ def code_field() -> StringField:
 class SignInForm(UsernameForm):
     """Who, and the proof."""
 
-    password = PasswordField(
-        "Password",
-        validators=[InputRequired("Enter your password."), no_longer_than(PASSWORD_MAX)],
-        render_kw={"autocomplete": "current-password", "autocapitalize": "none", "spellcheck": "false"},
-    )
+    password = current_password_field()
 
 
 class AttributesForm(PlainForm):
@@ -228,6 +237,76 @@ class NewPasswordForm(AttributesForm):
     """A password of one's own. Made by ``new_password_form()``, which adds the attributes still missing."""
 
     password: PasswordField
+
+
+class SentCodeForm(PlainForm):
+    """A code that was sent, after the password."""
+
+    wrong = "This code is not right, or it is too old. Check it, or sign in once more to get a new one."
+    confirmation_code = code_field()
+
+
+class AppCodeForm(PlainForm):
+    """The code that an authenticator app shows."""
+
+    wrong = "This code is not right. Enter the one that the app shows just now."
+    confirmation_code = code_field("Enter the code that your app shows.")
+
+
+class RecoveryCodeForm(PlainForm):
+    """A code that was written down for the day on which the second factor is lost."""
+
+    wrong = "This code is not right, or it was used already. Check it, or take another one from your list."
+    confirmation_code = StringField(
+        "Recovery code",
+        filters=[unspaced],
+        validators=[Filled("Enter one of your recovery codes."), no_longer_than(CODE_MAX)],
+        render_kw={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+
+class ChoiceForm(PlainForm):
+    """One of several ways. Made by ``choice_form()``."""
+
+    choice: StringField
+
+
+class SetUpAppForm(AppCodeForm):
+    """The first code of an app, which shows that it has the secret."""
+
+    app_name = StringField(
+        "Name of the app",
+        filters=[trimmed],
+        validators=[Optional(), no_longer_than(APP_NAME_MAX)],
+        render_kw={"autocomplete": "off"},
+    )
+
+
+class SetUpEmailForm(PlainForm):
+    """The address that codes are to go to."""
+
+    email = StringField(
+        "Email",
+        filters=[trimmed],
+        validators=[Filled(), no_longer_than(ATTRIBUTE_MAX)],
+        widget=EmailInput(),
+        render_kw={"autocomplete": "email", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+
+class PasswordAgainForm(PlainForm):
+    """The password of who is signed in, for what a session alone may not do."""
+
+    wrong = "This password is not right."
+    username = StringField("Username", render_kw={"autocomplete": "username"})
+    """For password managers; who it is, the session says."""
+    password = current_password_field()
+
+
+def choice_form(ways: Sequence[str]) -> type[ChoiceForm]:
+    """A form with a button for each of several ways."""
+    choice = StringField("How", validators=[AnyOf(ways, message="Choose one of these.")])
+    return cast("type[ChoiceForm]", type("ChoiceForm", (ChoiceForm,), {"choice": choice}))
 
 
 def sign_up_form(attributes: Sequence[AttributeField], with_username: bool) -> type[SignUpForm]:

@@ -5,6 +5,7 @@ GET                                      the form
 POST from another site                   -> the error page
 POST without a valid token, or wanting   -> the form again, with sentences; only the password is gone
 POST                                     the view; what it refuses -> the form again, else onward
+    to a sign-in that is over            -> the sign-in page; when it has ended well, the application
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flask import Blueprint, Response, request
 
 from app import web
 from app.env import Env
-from app.errors import Refusal
+from app.errors import Refusal, SessionExpired, SessionInvalid, SessionUsed
 from app.hosted import errors, memory, theme
 from app.hosted.errors import Stop
 from app.hosted.forms import PlainForm
@@ -56,6 +57,11 @@ def page(
                 if form.validate():
                     try:
                         return _protected(client, view(env, client, form))
+                    except SessionUsed:
+                        # As a rule by the same person, who pressed twice; or he is sent to sign in from there.
+                        return _protected(client, see("oauth.authorize"))
+                    except (SessionExpired, SessionInvalid):
+                        return _protected(client, _over(client))
                     except Refusal as refusal:
                         problem, status = errors.tell(refusal, form, client.pool), errors.status_of(refusal)
                 said = {"problem": problem} if problem else {}
@@ -102,6 +108,11 @@ def refuse_other_sites(env: Env) -> None:
 def see(endpoint: str) -> Response:
     """Go to another page, with the query as it came. 303: the form must not be sent there too (requirements: 11)."""
     return Response(status=303, headers={"Location": web.carry(endpoint)})
+
+
+def _over(client: Client) -> Response:
+    memory.keep(client.pool, attempt=None, problem="That took too long. Please sign in once more.")
+    return see("hosted.sign_in")
 
 
 def _protected(client: Client, response: Response) -> Response:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import orjson
 from flask import Response, abort, request
 
 from app import errors, web
 from app.env import Env
 from app.hosted import memory, words
-from app.hosted.forms import USERNAME_MAX, NewPasswordForm, SignInForm, new_password_form
+from app.hosted.errors import Stop
+from app.hosted.forms import APP_NAME_MAX, USERNAME_MAX, NewPasswordForm, SignInForm, new_password_form
 from app.hosted.page import bp, page, see
 from app.models import Client
 from app.signin import browser, flow
-from app.signin.challenges import new_password_required
 from app.signin.challenges.new_password_required import PREFIX
 from app.signin.state import Ask, Granted, Step
 
-PAGE_OF = {new_password_required.NAME: "hosted.new_password"}
+PAGE_OF = {
+    "NEW_PASSWORD_REQUIRED": "hosted.new_password",
+    "SOFTWARE_TOKEN_MFA": "hosted.mfa",
+    "SMS_MFA": "hosted.mfa",
+    "EMAIL_OTP": "hosted.mfa",
+    "SELECT_MFA_TYPE": "hosted.mfa_choose",
+    "MFA_SETUP": "hosted.mfa_setup",
+}
 """The page on which a challenge is answered."""
 
 
@@ -48,10 +58,41 @@ def sign_in(env: Env, client: Client, form: SignInForm) -> Response:
     return onward(env, client, step)
 
 
+def waiting(client: Client, *challenges: str) -> Mapping[str, Any]:
+    """What was told with the challenge that waits for its answer, if it is one of these; else the browser is sent where
+    it belongs. Who is back on a page after he has signed in, by a reload, goes on to the application."""
+    pool = client.pool
+    asked = memory.kept(pool, "asked")
+    if not memory.kept(pool, "attempt") or asked not in PAGE_OF:
+        abort(see("oauth.authorize" if web.browser_token() else "hosted.sign_in"))
+    if asked not in challenges:
+        abort(see(PAGE_OF[asked]))
+    told: Mapping[str, Any] = memory.kept(pool, "told")
+    return told
+
+
+def answer(env: Env, client: Client, given: Mapping[str, str], *, challenge: str | None = None) -> Step:
+    """Answer what waits; or, with another `challenge`, one that stands in for it. Raises what `flow.answer` does."""
+    pool = client.pool
+    try:
+        return flow.answer(
+            env,
+            client,
+            challenge=challenge or memory.kept(pool, "asked"),
+            session=memory.kept(pool, "attempt"),
+            given=given,
+            origin=web.origin(),
+        )
+    except errors.NotAuthorized as refusal:
+        if type(refusal) is not errors.NotAuthorized:
+            raise
+        # The password was right; since then somebody has changed it, or the user.
+        raise errors.SessionInvalid from refusal
+
+
 def new_password_page(client: Client) -> NewPasswordForm:
-    if not memory.kept(client.pool, "attempt"):
-        abort(see("hosted.sign_in"))
-    return new_password_form(words.missing_fields(memory.kept(client.pool, "missing")))()
+    told = waiting(client, "NEW_PASSWORD_REQUIRED")
+    return new_password_form(words.missing_fields(told["missing"]))()
 
 
 def new_password_facts(client: Client) -> dict[str, object]:
@@ -64,36 +105,40 @@ def new_password_facts(client: Client) -> dict[str, object]:
 def new_password(env: Env, client: Client, form: NewPasswordForm) -> Response:
     """Ask for a password of one's own, and for what else the account lacks."""
     attributes = {f"{PREFIX}{name}": value for name, value in form.answers.items()}
-    try:
-        step = flow.answer(
-            env,
-            client,
-            challenge=new_password_required.NAME,
-            session=memory.kept(client.pool, "attempt"),
-            given={"NEW_PASSWORD": form.password.data or "", **attributes},
-            origin=web.origin(),
-        )
-    except (errors.SessionExpired, errors.SessionUsed, errors.SessionInvalid):
-        memory.keep(client.pool, attempt=None, problem="That took too long. Please sign in once more.")
-        return see("hosted.sign_in")
-    return onward(env, client, step)
+    return onward(env, client, answer(env, client, {"NEW_PASSWORD": form.password.data or "", **attributes}))
 
 
 def onward(env: Env, client: Client, step: Step) -> Response:
     """The page of the next challenge, or back to where the application sent the browser first."""
     match step:
         case Ask(challenge=challenge, params=params, handle=handle):
-            missing = [name.removeprefix(PREFIX) for name in orjson.loads(params["requiredAttributes"])]
-            memory.keep(client.pool, attempt=handle, missing=missing)
+            if challenge not in PAGE_OF:
+                raise Stop("other_way")
+            memory.keep(client.pool, attempt=handle, asked=challenge, told=_told(challenge, params))
             return see(PAGE_OF[challenge])
         case Granted():
-            return signed_in(env, step)
+            return signed_in(env, step, see("oauth.authorize"))
 
 
-def signed_in(env: Env, granted: Granted) -> Response:
-    """A new session for the browser, and what it remembered as a stranger forgotten (requirements: 65)."""
+def _told(challenge: str, params: Mapping[str, str]) -> dict[str, Any]:
+    """What the page of a challenge shows. It stays in a cookie, so it is short."""
+    match challenge:
+        case "NEW_PASSWORD_REQUIRED":
+            return {"missing": [name.removeprefix(PREFIX) for name in orjson.loads(params["requiredAttributes"])]}
+        case "SELECT_MFA_TYPE":
+            return {"ways": orjson.loads(params["MFAS_CAN_CHOOSE"])}
+        case "MFA_SETUP":
+            return {"ways": orjson.loads(params["MFAS_CAN_SETUP"])}
+        case "SOFTWARE_TOKEN_MFA":
+            return {"app_name": params.get("FRIENDLY_DEVICE_NAME", "")[:APP_NAME_MAX]}
+        case _:
+            return {"destination": params.get("CODE_DELIVERY_DESTINATION")}
+
+
+def signed_in(env: Env, granted: Granted, response: Response) -> Response:
+    """A new session for the browser, which comes with this response, and what it remembered as a stranger forgotten
+    (requirements: 65)."""
     token = browser.open_session(env, granted, replacing=web.browser_token())
     memory.forget()
-    response = see("oauth.authorize")
     web.remember_browser(response, token, seconds=int(browser.lifetime(granted.sign_in.client).total_seconds()))
     return response

@@ -79,7 +79,8 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
     pool = client.pool
     name = form.username.data or ""
     step = None
-    with suppress(errors.AlreadyConfirmed):
+    # Somebody may have disabled the user meanwhile: confirmed he is, and the sign-in page will say what is the matter.
+    with suppress(errors.AlreadyConfirmed, errors.UserDisabled):
         step = after_sign_up.confirm(
             env,
             client,
@@ -91,7 +92,7 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
         )
     memory.keep(pool, username=name, destination=None, ticket=None)
     if step:
-        # Somebody has changed the user meanwhile: the sign-in page will say what is the matter.
+        # As above, a moment later.
         with suppress(errors.NotAuthorized):
             return onward(env, client, step)
     if "redirect_uri" not in request.args:

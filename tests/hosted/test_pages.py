@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pyotp
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
@@ -14,11 +15,12 @@ from playwright.sync_api import Browser, BrowserContext
 from playwright.sync_api import Page as Tab
 
 from app import create_app
-from app.accounts import administer
+from app.accounts import administer, mfa
+from app.accounts import find as find_user
 from app.db import db
 from app.messaging import outbox
 from app.pools import find
-from tests.build import PASSWORD, a_client, a_pool, a_user
+from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
 from tests.conftest import test_settings
 from tests.journeys.conftest import free_port
 from tests.serving import serving
@@ -26,22 +28,29 @@ from tests.serving import serving
 pytestmark = pytest.mark.browser
 
 OWN = "My-own-words-9"
+FACTORS = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (320, 1280)]
 
 
 @dataclass
 class Site:
-    """A server with one pool, and an application that people come back to."""
+    """A server with two pools, and an application that people come back to."""
 
     app: Flask
     base: str
     application: str
     query: str
     pool_id: str
+    careful_query: str
+    careful_pool_id: str
+    """Where everybody needs a second factor."""
     people: int = 0
 
     def url(self, name: str) -> str:
         return f"{self.base}/{self.pool_id}/{name}?{self.query}"
+
+    def careful(self, name: str) -> str:
+        return f"{self.base}/{self.careful_pool_id}/{name}?{self.careful_query}"
 
     def code(self, to: str) -> str:
         with self.app.app_context():
@@ -60,6 +69,23 @@ class Site:
             administer.create(env, pool, username=name, attributes={}, temporary_password=PASSWORD, silent=True)
         return name
 
+    def somebody_careful(self, *, with_factors: bool) -> str:
+        """The name of somebody who has all second factors, or none."""
+        name = self.a_name()
+        with self.app.app_context():
+            env = self.app.extensions["cognate"]
+            pool = find.pool(env, self.careful_pool_id)
+            user = a_user(env, pool, name, email=f"{name}@example.com" if with_factors else None)
+            if with_factors:
+                an_app(env, user)
+                with env.transaction():
+                    row = find_user.locked(env, user.sub)
+                    row.phone_number, row.phone_number_verified = "+442079460018", True
+                    for factor in FACTORS:
+                        mfa.switch_on(env, row, factor)
+                    row.mfa = {**(row.mfa or {}), "preferred": None}
+        return name
+
 
 @pytest.fixture(scope="module")
 def site(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
@@ -76,8 +102,16 @@ def site(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             pool = a_pool(env, schema=[{"name": "phone_number", "required": True, "mutable": True}])
             client = a_client(env, pool, callback_urls=[application], prevent_user_existence_errors="ENABLED")
             a_user(env, pool)
-        query = {"client_id": client.id, "response_type": "code", "scope": "openid", "redirect_uri": application}
-        yield Site(app, base, application, urlencode(query), pool.id)
+            # Passwords are recovered by phone, so that an address can be a second factor.
+            by_phone = {"recovery_mechanisms": [{"name": "verified_phone_number", "priority": 1}]}
+            strict = with_factors(env, a_pool(env, account_recovery_setting=by_phone), "ON", *FACTORS)
+            other_client = a_client(env, strict, callback_urls=[application])
+
+        def query(client_id: str) -> str:
+            given = {"client_id": client_id, "response_type": "code", "scope": "openid", "redirect_uri": application}
+            return urlencode(given)
+
+        yield Site(app, base, application, query(client.id), pool.id, query(other_client.id), strict.id)
     with app.app_context():
         db.engine.dispose()
 
@@ -145,6 +179,7 @@ def walk(site: Site, tab: Tab) -> Iterator[str]:
     yield "new password"
     press(tab, "#set-password")
     yield "new password, empty"
+    yield from walk_with_a_second_factor(site, tab)
     for code in ("redirect_mismatch", "server_error"):
         tab.goto(f"{site.base}/error?error={code}")
         yield f"error, {code}"
@@ -152,6 +187,49 @@ def walk(site: Site, tab: Tab) -> Iterator[str]:
     yield "outbox"
     tab.goto(f"{site.base}/dev/outbox?to=nobody@example.com")
     yield "outbox, empty"
+
+
+def walk_with_a_second_factor(site: Site, tab: Tab) -> Iterator[str]:
+    sign_in_carefully(site, tab, site.somebody_careful(with_factors=False))
+    yield "set up"
+    press(tab, "#way-email")
+    yield "set up an address"
+    press(tab, "#send-code")
+    yield "set up an address, empty"
+    press(tab, "text=Choose another way")
+    press(tab, "#way-app")
+    yield "set up an app"
+    press(tab, "#verify")
+    yield "set up an app, empty"
+    tab.fill("#confirmation_code", pyotp.TOTP(tab.inner_text("#secret")).now())
+    press(tab, "#verify")
+    yield "recovery codes"
+    tab.goto(site.careful("mfa/recovery"))
+    yield "new recovery codes"
+    press(tab, "#renew")
+    yield "new recovery codes, empty"
+    sign_in_carefully(site, tab, site.somebody_careful(with_factors=True))
+    yield "choose a factor"
+    press(tab, "#way-sms")
+    yield "code by message"
+    press(tab, "text=Sign in as somebody else")
+    sign_in_carefully(site, tab, site.somebody_careful(with_factors=True))
+    press(tab, "#way-app")
+    yield "code of the app"
+    tab.fill("#confirmation_code", "000000")
+    press(tab, "#verify")
+    yield "code of the app, refused"
+    press(tab, "text=Use a recovery code")
+    yield "recovery code"
+    press(tab, "#verify")
+    yield "recovery code, empty"
+
+
+def sign_in_carefully(site: Site, tab: Tab, name: str) -> None:
+    tab.goto(site.careful("login"))
+    tab.fill("#username", name)
+    tab.fill("#password", PASSWORD)
+    press(tab, "#sign-in")
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS)
@@ -211,6 +289,12 @@ def test_the_hand_is_where_one_begins(context: BrowserContext, site: Site) -> No
         "confirm": "confirmation_code",
         "confirm, refused": "confirmation_code",
         "reset": "confirmation_code",
+        "set up an address": "email",
+        "set up an app, empty": "confirmation_code",
+        "new recovery codes": "password",
+        "code by message": "confirmation_code",
+        "code of the app, refused": "confirmation_code",
+        "recovery code": "confirmation_code",
     }
     tab = context.new_page()
     for name in walk(site, tab):
@@ -259,6 +343,59 @@ def test_everything_works_without_scripts(browser: Browser, site: Site) -> None:
     tab.click("#set-password")
     tab.wait_for_url(f"{site.application}?*")
     assert tab.inner_text("body") == "You are back."
+    context.close()
+
+
+def test_a_second_factor_works_without_scripts(browser: Browser, site: Site) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    name = site.somebody_careful(with_factors=False)
+    sign_in_carefully(site, tab, name)
+    tab.click("#way-app")
+    secret = tab.inner_text("#secret")
+    tab.fill("#confirmation_code", pyotp.TOTP(secret).now())
+    tab.keyboard.press("Enter")
+    code = tab.inner_text("#codes li:nth-child(4)")
+    assert tab.locator("button").count() == 0
+    tab.click("#kept")
+    tab.wait_for_url(f"{site.application}?*")
+    context.clear_cookies()
+
+    sign_in_carefully(site, tab, name)
+    tab.click("text=Use a recovery code")
+    tab.fill("#confirmation_code", code)
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"{site.application}?*")
+    context.clear_cookies()
+
+    sign_in_carefully(site, tab, site.somebody_careful(with_factors=True))
+    tab.click("#way-sms")
+    tab.fill("#confirmation_code", site.code("+442079460018"))
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(f"{site.application}?*")
+    context.close()
+
+
+def test_all_codes_are_copied_at_once_and_can_be_printed(browser: Browser, site: Site) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    tab = context.new_page()
+    sign_in_carefully(site, tab, site.somebody_careful(with_factors=False))
+    press(tab, "#way-app")
+    secret = tab.inner_text("#secret")
+    tab.click("text=Copy")
+    assert tab.evaluate("navigator.clipboard.readText()") == secret
+    tab.fill("#confirmation_code", pyotp.TOTP(secret).now())
+    # Pressed twice, a button sends once: the second answer would take the place of the page with the codes.
+    with tab.expect_navigation():
+        tab.dblclick("#verify")
+    tab.click("text=Copy")
+    copied = tab.evaluate("navigator.clipboard.readText()").split("\n")
+    assert copied == tab.locator("#codes code").all_inner_texts() and len(copied) == 10
+    tab.evaluate("window.print = () => { document.title = 'printed' }")
+    tab.click("text=Print")
+    assert tab.title() == "printed"
+    tab.emulate_media(media="print")
+    assert tab.is_visible("#codes") and not tab.is_visible("#kept")
     context.close()
 
 

@@ -65,7 +65,7 @@ def test_too_many_wrong_passwords_lock_and_time_unlocks(visitor: Visitor, place:
         for _ in range(5):
             sign_in(visitor, place, name, "Wrong-horse-7")
         page = sign_in(visitor, place, name, "Wrong-horse-7")
-        assert (page.status, "Too many wrong passwords" in page.text) == (429, True)
+        assert (page.status, "Too many wrong attempts" in page.text) == (429, True)
     clock.forward(minutes=15)
     sign_in(visitor, place)
     assert signed_in(visitor)

@@ -1,6 +1,6 @@
 /*
- * What the pages gain when there is a script: a button that shows the password, ticks beside the password rules, and a
- * button that copies a code. Without it every page works as it stands. Plain ES5, on purpose.
+ * What the pages gain when there is a script: a button that shows the password, ticks beside the password rules,
+ * and buttons that copy a code or print. Without it every page works as it stands. Plain ES5, on purpose.
  */
 (function () {
   "use strict";
@@ -107,7 +107,7 @@
     }
     copy.setAttribute("aria-label", code.getAttribute("data-copy-name"));
     copy.addEventListener("click", function () {
-      navigator.clipboard.writeText(code.textContent).then(function () {
+      navigator.clipboard.writeText(code.innerText).then(function () {
         say(copy, code.getAttribute("data-copied"));
         copy.setAttribute("aria-label", code.getAttribute("data-copied"));
         setTimeout(function () {
@@ -117,5 +117,26 @@
       });
     });
     code.parentNode.appendChild(copy);
+  });
+
+  /* Pressed twice, a button sends its form once. */
+  each("form", function (form) {
+    var sent = 0;
+    form.addEventListener("submit", function (event) {
+      if (Date.now() - sent < 2000) {
+        event.preventDefault();
+      } else {
+        sent = Date.now();
+      }
+    });
+  });
+
+  /* <ol data-print="Print"> */
+  each("[data-print]", function (list) {
+    var print = button("button button-quiet", list.getAttribute("data-print"));
+    print.addEventListener("click", function () {
+      window.print();
+    });
+    list.parentNode.appendChild(print);
   });
 })();
