@@ -13,15 +13,18 @@ import secrets
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html import unescape
 from typing import Any, ClassVar, cast
 from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 import orjson
+import pyotp
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from bench import srp, wire
+from bench.customer import ANSWER, QUESTION
 from bench.load import Address, Conversation
 from bench.site import WELL_KNOWN, Site
 from bench.wire import Answer, BadAnswer
@@ -50,6 +53,8 @@ class Seat:
     request: bytes = b""
     """Of a scenario that always asks the same."""
     client: srp.Client | None = None
+    secret: str = ""
+    """What an authenticator app shares with the server."""
 
 
 @dataclass(frozen=True)
@@ -250,9 +255,12 @@ class _Api(Scenario):
         return cast(dict[str, Any], self.site.client("spa", "web"))
 
     def call(self, operation: str, **members: Any) -> bytes:
+        return self.post(operation, {"ClientId": self.client["client_id"], **members})
+
+    def post(self, operation: str, members: dict[str, Any]) -> bytes:
         return wire.post(
             self.site.facts["base_url"] + "/",
-            orjson.dumps({"ClientId": self.client["client_id"], **members}),
+            orjson.dumps(members),
             "application/x-amz-json-1.1",
             X_Amz_Target=f"AWSCognitoIdentityProviderService.{operation}",
         )
@@ -271,6 +279,7 @@ class _Api(Scenario):
             raise BadAnswer(f"no tokens: {answer.body[:300]!r}")
         for name in ("AccessToken", "IdToken"):
             _shaped(result.get(name))
+        seat.access_token, seat.refresh_token = result["AccessToken"], result["RefreshToken"]
         if thorough:
             _of_user(self.site, seat, self.client, result["AccessToken"], result["IdToken"])
 
@@ -309,6 +318,143 @@ class Srp(_Api):
             "RespondToAuthChallenge", ChallengeName="PASSWORD_VERIFIER", ChallengeResponses=proof, **members
         )
         self.granted(seat, answer, thorough=thorough)
+
+
+class Totp(_Api):
+    """With the code of an authenticator app. A code is good once in thirty seconds, and so two of the requests make a
+    new secret for the next sign-in. The code of the next step of time is shown, which the server tolerates: it then
+    comes after the one that proved the secret, whenever the step changes."""
+
+    name = "totp"
+    requests = 4
+    work = Work(signatures=2, verifications=2, hashes=1)
+    budget = 24.0
+    target = 16.0
+
+    POOL: ClassVar[str] = "second_factors"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site.beside(self.POOL))
+
+    @classmethod
+    def possible(cls, site: Site) -> bool:
+        return cls.POOL in site.facts
+
+    def prepare(self, seat: Seat) -> Conversation:
+        # An earlier run has left a secret that nobody knows any more.
+        off = {"Username": seat.user["username"], "SoftwareTokenMfaSettings": {"Enabled": False}}
+        (yield self._signed("AdminSetUserMFAPreference", off)).expect(200)
+        self.granted(seat, (yield self._password(seat)), thorough=True)
+        yield from self._new_secret(seat)
+        settings = {"Enabled": True, "PreferredMfa": True}
+        mine = {"AccessToken": seat.access_token, "SoftwareTokenMfaSettings": settings}
+        (yield self.post("SetUserMFAPreference", mine)).expect(200)
+
+    def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
+        body = (yield self._password(seat)).expect(200).json()
+        if body.get("ChallengeName") != "SOFTWARE_TOKEN_MFA" or not body.get("Session"):
+            raise BadAnswer(f"another challenge: {str(body)[:300]}")
+        code = pyotp.TOTP(seat.secret).at(datetime.now(UTC), counter_offset=1)
+        given = self.with_hash({"USERNAME": seat.user["username"], "SOFTWARE_TOKEN_MFA_CODE": code})
+        answer = yield self.call(
+            "RespondToAuthChallenge",
+            ChallengeName="SOFTWARE_TOKEN_MFA",
+            Session=body["Session"],
+            ChallengeResponses=given,
+        )
+        self.granted(seat, answer, thorough=thorough)
+        yield from self._new_secret(seat)
+
+    def _signed(self, operation: str, members: dict[str, Any]) -> bytes:
+        """As an administrator asks."""
+        from botocore.auth import SigV4Auth  # takes a while to import, and only this scenario asks for it
+        from botocore.awsrequest import AWSRequest
+        from botocore.credentials import Credentials
+
+        facts, url = self.site.facts, self.site.facts["base_url"] + "/"
+        target = f"AWSCognitoIdentityProviderService.{operation}"
+        kind, body = "application/x-amz-json-1.1", orjson.dumps({"UserPoolId": facts["pool_id"], **members})
+        asked = AWSRequest("POST", url, {"X-Amz-Target": target, "Content-Type": kind}, body)
+        key = Credentials(facts["access_key"]["id"], facts["access_key"]["secret"])
+        SigV4Auth(key, "cognito-idp", facts["region"]).add_auth(asked)
+        signed = {name: asked.headers[name] for name in ("Authorization", "X-Amz-Date")}
+        return wire.post(url, body, kind, X_Amz_Target=target, **signed)
+
+    def _password(self, seat: Seat) -> bytes:
+        given = self.with_hash({"USERNAME": seat.user["username"], "PASSWORD": seat.user["password"]})
+        return self.call("InitiateAuth", AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+
+    def _new_secret(self, seat: Seat) -> Conversation:
+        answer = yield self.post("AssociateSoftwareToken", {"AccessToken": seat.access_token})
+        seat.secret = answer.expect(200).json().get("SecretCode", "")
+        if len(seat.secret) < 16:
+            raise BadAnswer(f"{seat.secret!r} is no secret")
+        code = pyotp.TOTP(seat.secret).at(datetime.now(UTC))
+        answer = yield self.post("VerifySoftwareToken", {"AccessToken": seat.access_token, "UserCode": code})
+        if answer.expect(200).json().get("Status") != "SUCCESS":
+            raise BadAnswer(f"not verified: {answer.body[:300]!r}")
+
+
+class Custom(_Api):
+    """A question of the customer's code, and its answer (bench.customer)."""
+
+    name = "custom"
+    requests = 2
+    work = Work(signatures=2)
+    budget = 10.0
+    target = 7.0
+
+    POOL: ClassVar[str] = "customer"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site.beside(self.POOL))
+
+    @classmethod
+    def possible(cls, site: Site) -> bool:
+        return cls.POOL in site.facts
+
+    def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
+        name = seat.user["username"]
+        begun = self.call("InitiateAuth", AuthFlow="CUSTOM_AUTH", AuthParameters=self.with_hash({"USERNAME": name}))
+        body = (yield begun).expect(200).json()
+        asked = body.get("ChallengeParameters") or {}
+        if body.get("ChallengeName") != "CUSTOM_CHALLENGE" or asked.get("question") != QUESTION:
+            raise BadAnswer(f"another challenge: {str(body)[:300]}")
+        answer = yield self.call(
+            "RespondToAuthChallenge",
+            ChallengeName="CUSTOM_CHALLENGE",
+            Session=body["Session"],
+            ChallengeResponses=self.with_hash({"USERNAME": name, "ANSWER": ANSWER}),
+        )
+        self.granted(seat, answer, thorough=thorough)
+
+
+class RefreshRotating(_Api):
+    """A refresh token for the next one, by GetTokensFromRefreshToken."""
+
+    name = "refresh_rotating"
+    work = Work(signatures=2)
+    budget = 6.0
+    target = 4.5
+
+    @classmethod
+    def possible(cls, site: Site) -> bool:
+        return super().possible(site) and site.client("rotating") is not None
+
+    @property
+    def client(self) -> dict[str, Any]:
+        return cast(dict[str, Any], self.site.client("rotating"))
+
+    def prepare(self, seat: Seat) -> Conversation:
+        given = self.with_hash({"USERNAME": seat.user["username"], "PASSWORD": seat.user["password"]})
+        answer = yield self.call("InitiateAuth", AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+        self.granted(seat, answer, thorough=True)
+
+    def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
+        before = seat.refresh_token
+        self.granted(seat, (yield self.call("GetTokensFromRefreshToken", RefreshToken=before)), thorough=thorough)
+        if seat.refresh_token == before:
+            raise BadAnswer("the same refresh token again")
 
 
 class CodeFlow(Scenario):
@@ -397,8 +543,11 @@ SCENARIOS: tuple[type[Scenario], ...] = (
     ClientCredentials,
     UserInfo,
     Refresh,
+    RefreshRotating,
     Srp,
     Password,
+    Totp,
+    Custom,
     CodeFlow,
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

@@ -92,6 +92,10 @@ class Site:
             raise Elsewhere(f"base_url is {facts['base_url']}: it has to be where discovery is")
         return cls(address, discovery, document, jwks, facts)
 
+    def beside(self, name: str) -> Site:
+        """Another pool of the same server, whose facts stand under this name."""
+        return Site.discover(None, self.facts[name])
+
     @property
     def issuer(self) -> str:
         return str(self.document["issuer"])

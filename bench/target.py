@@ -1,7 +1,8 @@
 """Servers to measure: started here and stopped again, or found running; their CPU time and memory.
 
 A server of our own gets a new data directory, is seeded by `cognate demo --seed-only`, and then serves as an
-installation would: production mode, default settings, one worker for each core, its log in a file.
+installation would: production mode, default settings, one worker for each core, its log in a file; and with a
+customer's code in it (bench.customer), which only the scenario that is about it calls.
 """
 
 from __future__ import annotations
@@ -175,10 +176,18 @@ class Installation:
 
     def _command(self) -> list[str]:
         if self._server == "granian":
-            return [*_COGNATE, "serve"]
+            return [sys.executable, "-c", "from bench.customer import serve; serve()", "serve"]
         settings = config.read(self._environ)
         return [
-            *(sys.executable, "-m", "gunicorn", "wsgi:app", "--worker-class", "gthread", "--no-control-socket"),
+            *(
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "bench.customer:app",
+                "--worker-class",
+                "gthread",
+                "--no-control-socket",
+            ),
             *("--workers", str(settings.workers_or_cores), "--threads", str(settings.threads)),
             *("--bind", f"127.0.0.1:{self._port}", "--log-level", "warning"),
             *(("--access-logfile", "-", "--access-logformat", GUNICORN_LOG) if settings.access_log else ()),
@@ -218,7 +227,7 @@ def started(
             installation.stop()
             took.append(installation.start())
         facts = installation.facts
-        facts["users"] = [facts["user"], *_more_users(installation.url, facts, users - 1)]
+        _furnish(installation.url, facts, users)
         family = Family(psutil.Process(installation.pid), postgres_processes() if own_database else [])
         yield Target(installation.url, facts, family, server, took)
     finally:
@@ -335,8 +344,10 @@ def _listening(url: str) -> psutil.Process | None:
     return eldest
 
 
-def _more_users(url: str, facts: dict[str, Any], count: int) -> list[dict[str, str]]:
-    """People like the demo's user, made by its access key."""
+def _furnish(url: str, facts: dict[str, Any], users: int) -> None:
+    """What the demo has not: more people, a client whose refresh tokens rotate, a pool with second factors, in which no
+    two connections are the same person's (a code is good once), and one that asks the customer's code. Made by the
+    demo's access key."""
     key = facts["access_key"]
     api = boto3.client(
         "cognito-idp",
@@ -346,27 +357,63 @@ def _more_users(url: str, facts: dict[str, Any], count: int) -> list[dict[str, s
         aws_secret_access_key=key["secret"],
         config=Config(retries={"total_max_attempts": 1}, proxies={}),
     )
-    made = []
     try:
-        for number in range(count):
-            user = {
-                "username": f"bench{number}",
-                "email": f"bench{number}@example.com",
-                "password": f"Bench-{number}-pw",
-            }
-            attributes = {"email": user["email"], "email_verified": "true", "name": f"Bench {number}"}
-            api.admin_create_user(
-                UserPoolId=facts["pool_id"],
-                Username=user["username"],
-                UserAttributes=[{"Name": name, "Value": value} for name, value in attributes.items()],
-                MessageAction="SUPPRESS",
-            )
-            api.admin_set_user_password(
-                UserPoolId=facts["pool_id"], Username=user["username"], Password=user["password"], Permanent=True
-            )
-            made.append(user)
+        facts["users"] = [facts["user"], *_people(api, facts["pool_id"], users - 1)]
+        rotation = {"Feature": "ENABLED", "RetryGracePeriodSeconds": 30}
+        facts["clients"]["rotating"] = _client(api, facts["pool_id"], RefreshTokenRotation=rotation)
+        pool = api.create_user_pool(PoolName="Bench")["UserPool"]["Id"]
+        api.set_user_pool_mfa_config(
+            UserPoolId=pool, SoftwareTokenMfaConfiguration={"Enabled": True}, MfaConfiguration="OPTIONAL"
+        )
+        people = max(users, 8 * cores())
+        facts["second_factors"] = _another(api, facts, pool, people, ["ALLOW_USER_PASSWORD_AUTH"])
+        called = {trigger: f"arn:aws:lambda:us-east-1:123456789012:function:{trigger}" for trigger in _TRIGGERS}
+        pool = api.create_user_pool(PoolName="Bench", LambdaConfig=called)["UserPool"]["Id"]
+        facts["customer"] = _another(api, facts, pool, people, ["ALLOW_CUSTOM_AUTH"])
     except (BotoCoreError, ClientError) as error:
-        raise NotStarted(f"no users could be made: {error}") from None
+        raise NotStarted(f"what the scenarios need could not be made: {error}") from None
     finally:
         api.close()
+
+
+_TRIGGERS = ("DefineAuthChallenge", "CreateAuthChallenge", "VerifyAuthChallengeResponse")
+
+
+def _another(api: Any, facts: dict[str, Any], pool: str, people: int, flows: list[str]) -> dict[str, Any]:
+    """The facts of a pool beside the demo's."""
+    return {
+        "pool_id": pool,
+        "discovery_url": facts["discovery_url"].replace(facts["pool_id"], pool),
+        "clients": {"spa": _client(api, pool, ExplicitAuthFlows=flows)},
+        **{name: facts[name] for name in ("base_url", "region", "access_key")},
+        "users": _people(api, pool, people),
+    }
+
+
+def _people(api: Any, pool_id: str, count: int) -> list[dict[str, str]]:
+    """People like the demo's user."""
+    made = []
+    for number in range(count):
+        user = {
+            "username": f"bench{number}",
+            "email": f"bench{number}@example.com",
+            "password": f"Bench-{number}-pw",
+        }
+        attributes = {"email": user["email"], "email_verified": "true", "name": f"Bench {number}"}
+        api.admin_create_user(
+            UserPoolId=pool_id,
+            Username=user["username"],
+            UserAttributes=[{"Name": name, "Value": value} for name, value in attributes.items()],
+            MessageAction="SUPPRESS",
+        )
+        api.admin_set_user_password(
+            UserPoolId=pool_id, Username=user["username"], Password=user["password"], Permanent=True
+        )
+        made.append(user)
     return made
+
+
+def _client(api: Any, pool_id: str, **settings: Any) -> dict[str, str]:
+    settings = {"ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"], **settings}
+    made = api.create_user_pool_client(UserPoolId=pool_id, ClientName="Bench", **settings)
+    return {"client_id": made["UserPoolClient"]["ClientId"]}

@@ -26,23 +26,15 @@ NOT_BUILT_YET = {
         CreateUserImportJob DescribeUserImportJob ListUserImportJobs StartUserImportJob StopUserImportJob GetCSVHeader
     """,
     "sign_up": "",
-    "sign_in": "AdminInitiateAuth AdminRespondToAuthChallenge",
-    "tokens": "GetTokensFromRefreshToken AdminUserGlobalSignOut GetClientToken GetDerivedToken",
+    "sign_in": "",
+    "tokens": "",
     "passwords": "",
     "profile": "",
     "users": "",
-    "mfa": """
-        AssociateSoftwareToken VerifySoftwareToken AdminDeleteSoftwareToken SetUserMFAPreference
-        AdminSetUserMFAPreference SetUserSettings AdminSetUserSettings GetUserAuthFactors AdminGetUserAuthFactors
-    """,
-    "passkeys": """
-        StartWebAuthnRegistration CompleteWebAuthnRegistration ListWebAuthnCredentials DeleteWebAuthnCredential
-    """,
-    "devices": """
-        ConfirmDevice GetDevice ListDevices UpdateDeviceStatus ForgetDevice AdminGetDevice AdminListDevices
-        AdminUpdateDeviceStatus AdminForgetDevice
-    """,
-    "sessions": "ListUserSessions RevokeUserSession AdminListUserSessions AdminRevokeUserSession",
+    "mfa": "",
+    "passkeys": "",
+    "devices": "",
+    "sessions": "",
 }
 
 

@@ -14,6 +14,7 @@ from tests.conftest import test_settings
 
 ANYBODY = "anybody: says nothing that is not public"
 PAGE = "anybody, for a client: a page; its form needs the token of the page"
+OWN_PAGE = "whoever is signed in with this browser: a page; its form needs the token of the page"
 SIGNED = "the API: who may call is said for each operation in the service model"
 BROWSER = "a browser: whoever is signed in is told by its cookie"
 CLIENT = "a client, with its secret if it has one"
@@ -40,6 +41,13 @@ ROUTES = {
     "/healthz": {"health.alive": ANYBODY},
     "/login": {"hosted.sign_in": PAGE},
     "/logout": {"oauth.logout": BROWSER},
+    "/mfa": {"hosted.mfa": PAGE},
+    "/mfa/choose": {"hosted.mfa_choose": PAGE},
+    "/mfa/recovery": {"hosted.recovery_codes": OWN_PAGE},
+    "/mfa/recoverycode": {"hosted.mfa_recovery_code": PAGE},
+    "/mfa/setup": {"hosted.mfa_setup": PAGE},
+    "/mfa/setup/app": {"hosted.mfa_setup_app": PAGE},
+    "/mfa/setup/email": {"hosted.mfa_setup_email": PAGE},
     "/newPassword": {"hosted.new_password": PAGE},
     "/newpassword": {"hosted.new_password": PAGE},
     "/oauth2/authorize": {"oauth.authorize": BROWSER},
@@ -87,18 +95,18 @@ def open_page(http: FlaskClient, env: Env, path: str, **form: str) -> TestRespon
     return http.post(url, query_string=query, data=form) if form else http.get(url, query_string=query)
 
 
-@pytest.mark.parametrize("path", of(PAGE))
+@pytest.mark.parametrize("path", [*of(PAGE), *of(OWN_PAGE)])
 def test_a_form_from_elsewhere_is_refused(env: Env, http: FlaskClient, path: str) -> None:
     answer = open_page(http, env, path, username="alice", password="Correct-horse-7", code="123456", csrf_token="x")
     if answer.status_code == 303:
-        # A new password is asked for in the middle of a sign-in, and there is none.
+        # A new password or a code is asked for in the middle of a sign-in, and there is none.
         assert answer.headers["Location"].partition("?")[0].endswith("/login")
     else:
         assert answer.status_code in (200, 400, 403)
     assert not any("cognate-us-east-1" in cookie for cookie in answer.headers.getlist("Set-Cookie"))
 
 
-@pytest.mark.parametrize("path", [*of(PAGE), "/error"])
+@pytest.mark.parametrize("path", [*of(PAGE), *of(OWN_PAGE), "/error"])
 def test_a_page_without_a_pool_or_a_client_is_an_error_and_protected(http: FlaskClient, env: Env, path: str) -> None:
     pool = a_pool(env)
     for url in (path, f"/us-east-1_nobody{path}", f"/{pool.id}{path}", f"/{pool.id}{path}?client_id=nobody"):
@@ -130,7 +138,7 @@ def test_without_a_token_nobody_is_told_about_anybody(http: FlaskClient, env: En
         assert set(answer.json or {}) <= {"error", "error_description"}
 
 
-@pytest.mark.parametrize("path", [path for path in of(BROWSER) if path != "/logout"])
+@pytest.mark.parametrize("path", [path for path in (*of(BROWSER), *of(OWN_PAGE)) if path != "/logout"])
 def test_whoever_is_not_signed_in_is_sent_to_sign_in(http: FlaskClient, env: Env, path: str) -> None:
     answer = open_page(http, env, path)
     assert answer.status_code in (302, 303) and "/login?" in answer.headers["Location"]
