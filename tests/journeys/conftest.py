@@ -11,15 +11,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import requests
+from botocore.config import Config
 
 from tests import postgres
+from tests.journeys.applications import A, Install, Place
 
 STARTS_WITHIN = 60
 """Seconds; it takes about one, on a machine that has nothing else to do."""
@@ -115,6 +118,40 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     yield running
     assert running.stop() == 0
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def administrator(server: RunningServer) -> Any:
+    """boto3's client of an administrator, who has an access key. To be closed."""
+    key = server.demo["access_key"]
+    return boto3.client(
+        "cognito-idp",
+        endpoint_url=server.base_url,
+        region_name=server.region,
+        aws_access_key_id=key["id"],
+        aws_secret_access_key=key["secret"],
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def admin(server: RunningServer) -> Iterator[Any]:
+    client = administrator(server)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def install() -> Iterator[Install]:
+    started: list[Any] = []
+
+    def start(kind: Callable[[Place], A], place: Place) -> A:
+        one = kind(place)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.close()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

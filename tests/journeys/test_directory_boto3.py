@@ -4,35 +4,18 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 import requests
 from botocore import xform_name
-from botocore.config import Config
 
 from tests import pictures
 from tests.journeys import members
-from tests.journeys.conftest import RunningServer
+from tests.journeys.conftest import RunningServer, administrator
 
 pytestmark = pytest.mark.slow
 
 PASSWORD = "Correct-horse-7"
 NEW = "Another-horse-8"
-
-
-@pytest.fixture
-def admin(server: RunningServer) -> Iterator[Any]:
-    key = server.demo["access_key"]
-    client = boto3.client(
-        "cognito-idp",
-        endpoint_url=server.base_url,
-        region_name=server.region,
-        aws_access_key_id=key["id"],
-        aws_secret_access_key=key["secret"],
-        config=Config(retries={"total_max_attempts": 1}),
-    )
-    yield client
-    client.close()
 
 
 def a_pool(admin: Any, **more: Any) -> str:
@@ -163,14 +146,7 @@ NOT_BUILT = {"ListIdentityProviders", "AdminListUserAuthEvents"}
 @pytest.fixture(scope="module")
 def crowd(server: RunningServer) -> Iterator[str]:
     """A pool with five of everything that can be listed."""
-    key = server.demo["access_key"]
-    admin = boto3.client(
-        "cognito-idp",
-        endpoint_url=server.base_url,
-        region_name=server.region,
-        aws_access_key_id=key["id"],
-        aws_secret_access_key=key["secret"],
-    )
+    admin = administrator(server)
     pool_id = a_pool(admin)
     for n in range(5):
         a_client(admin, pool_id)

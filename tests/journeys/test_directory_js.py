@@ -4,37 +4,22 @@ Needs Node 20 and what `make test` installs with npm; without them it is skipped
 """
 
 import json
-import re
-import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.journeys import members
 from tests.journeys.conftest import RunningServer
+from tests.journeys.javascript import HERE, node
 
 pytestmark = pytest.mark.slow
 
-HERE = Path(__file__).parent / "js"
 SCHEMA = [{"Name": "tier", "AttributeDataType": "String", "Mutable": True}]
 
 
 @pytest.fixture(scope="module")
-def node() -> str:
-    found = shutil.which("node")
-    version = subprocess.run([found, "--version"], capture_output=True, text=True).stdout if found else ""
-    major = re.match(r"v(\d+)\.", version)
-    if not found or not major or int(major[1]) < 20:
-        pytest.skip(f"Node 20 or newer is needed, and there is {version.strip() or 'none'}")
-    if not (HERE / "node_modules" / "@aws-sdk").is_dir():
-        pytest.skip("the SDK for JavaScript is not installed: make sdk, which needs npm")
-    return found
-
-
-@pytest.fixture(scope="module")
-def done(server: RunningServer, node: str) -> Any:
+def done(server: RunningServer) -> Any:
     """What the script has seen."""
     given = {
         "endpoint": server.base_url,
@@ -48,7 +33,7 @@ def done(server: RunningServer, node: str) -> Any:
         "schema": SCHEMA,
     }
     ran = subprocess.run(
-        [node, "directory.mjs"], cwd=HERE, input=json.dumps(given), capture_output=True, text=True, timeout=110
+        [node(), "directory.mjs"], cwd=HERE, input=json.dumps(given), capture_output=True, text=True, timeout=110
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)
