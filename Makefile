@@ -10,7 +10,7 @@ PY   := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
 UV      := .tools/bin/uv
-# The SDK for JavaScript, for one journey; without npm that journey is skipped.
+# The SDKs for JavaScript, for some journeys; without npm those are skipped.
 JS      := tests/journeys/js
 SDK     := $(if $(shell command -v npm 2>/dev/null),$(JS)/node_modules/.installed)
 
@@ -72,7 +72,7 @@ browser: $(DEV) ## Find Chromium for the tests, else install it (apt, as root)
 		$(PY) -m tests.chromium; \
 	else $(PY) -m tests.chromium; fi
 
-sdk: $(SDK) ## Install the SDK for JavaScript for the tests, where there is npm
+sdk: $(SDK) ## Install the SDKs for JavaScript for the tests, where there is npm
 
 bench: $(DEV) ## Measure the server against this machine's limits (ARGS=URL for another server)
 	@$(PY) -m bench $(ARGS)
@@ -116,11 +116,11 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@touch $@
 
 # Nobody's scripts run: the packages come whole, and by the hashes of the lock. A registry that cannot be reached
-# costs one journey, not the tests.
+# costs some journeys, not the tests.
 $(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
-	@echo "Installing the SDK for JavaScript …"
+	@echo "Installing the SDKs for JavaScript …"
 	@if npm ci --prefix $(JS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; then touch $@; \
-		else echo "npm could not install it; the journey that needs it is skipped." >&2; fi
+		else echo "npm could not install them; the journeys that need them are skipped." >&2; fi
 
 $(UV):
 	@$(find_python); $$python -m pip install --quiet --target .tools uv
