@@ -1,4 +1,5 @@
-"""A device as an SDK plays it: the client's half of SRP, made from the formulas (reference: 5.2, 5.7)."""
+"""A device as an SDK plays it: the client's half of SRP, made from the formulas (reference: 5.2, 5.7), and how it is
+confirmed."""
 
 from __future__ import annotations
 
@@ -9,7 +10,12 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
+from sqlalchemy import select
+
+from app.accounts import devices
 from app.crypto.srp import N, g, k, pad
+from app.env import Env, Origin
+from app.models import Client, LoginSession, User
 
 
 def _hash(*parts: bytes) -> int:
@@ -57,3 +63,20 @@ class Device:
             "PASSWORD_CLAIM_SIGNATURE": base64.b64encode(hmac.digest(key, message, "sha256")).decode(),
             "TIMESTAMP": stamp,
         }
+
+
+def confirm(env: Env, client: Client, user: User, device: Device) -> bool:
+    """With the access token that came with the key."""
+    with env.reading() as database:
+        session = database.scalars(select(LoginSession).where(LoginSession.device_key == device.key)).one()
+    return devices.confirm(
+        env,
+        client,
+        user,
+        session,
+        key=device.key,
+        password_verifier=device.config["PasswordVerifier"],
+        salt=device.config["Salt"],
+        name="laptop",
+        origin=Origin(ip="192.0.2.1"),
+    )

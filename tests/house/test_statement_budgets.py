@@ -24,6 +24,7 @@ from app.signin import flow, granting
 from app.signin.state import Ask, Granted
 from app.tokens import issue, keys, refresh, revoke
 from app.triggers import events
+from tests import remembering
 from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
 from tests.conftest import Clock
 from tests.signin.test_srp import Device as Srp
@@ -225,6 +226,25 @@ def _as_the_customer_says(m: Meter) -> None:
     m.pool = a_pool(m.env, lambda_config={name: f"arn:aws:lambda:us-east-1:1:function:{name}" for name in functions})
     m.client = a_client(m.env, m.pool, explicit_auth_flows=["ALLOW_CUSTOM_AUTH"])
     a_user(m.env, m.pool)
+
+
+@costs(14, 3)
+def a_device_from_its_first_step(m: Meter) -> Measured:
+    tracking = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
+    m.pool = a_pool(m.env, device_configuration=tracking)
+    m.client = a_client(m.env, m.pool)
+    user = a_user(m.env, m.pool)
+    new = m.tokens(m.begin()).new_device
+    assert new is not None
+    device = remembering.Device(new.key, new.group_key)
+    remembering.confirm(m.env, m.client, user, device)
+    step = m.begin(DEVICE_KEY=device.key)
+
+    def prove() -> None:
+        asked = m.answer(step, **device.first())
+        m.tokens(m.answer(asked, **device.second(asked.params, m.env.now())))
+
+    return m.of(prove)
 
 
 @costs(3, 1)

@@ -24,6 +24,7 @@ from app.triggers.events import (
     Verified,
     VerifyAuthChallengeResponse,
 )
+from tests import remembering
 from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
@@ -579,6 +580,33 @@ def test_a_device_that_was_forgotten_leaves_the_session_for_the_same_answer_with
     with pytest.raises(errors.ResourceNotFound, match="^Device does not exist.$"):
         answer(world, client, step, ANSWER=SECRET, DEVICE_KEY=key)
     assert isinstance(answer(world, client, step, ANSWER=SECRET), Granted)
+
+
+@pytest.mark.parametrize("password_first", [False, True])
+def test_a_device_proves_itself_after_all_that_the_customer_asks(world: Env, password_first: bool) -> None:
+    """SDKs expect tokens once it has. Its exchange is its own, and not the one of the password before it."""
+    tracking = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
+    client = a_custom_client(world, device_configuration=tracking)
+    user = a_user(world, client.pool)
+
+    def riddle(**given: str) -> Ask:
+        if not password_first:
+            return begin(world, client, **given)
+        step, signed = by_srp(world, client)
+        asked: Ask = answer(world, client, step, **signed, **given)
+        return asked
+
+    new = granting.tokens(world, answer(world, client, riddle(), ANSWER=SECRET)).new_device
+    assert new is not None
+    laptop = remembering.Device(new.key, new.group_key)
+    remembering.confirm(world, client, user, laptop)
+    step = riddle(DEVICE_KEY=laptop.key)
+    assert step.challenge == "CUSTOM_CHALLENGE"
+    step = answer(world, client, step, ANSWER=SECRET)
+    assert step.challenge == "DEVICE_SRP_AUTH"
+    step = answer(world, client, step, **laptop.first())
+    granted = answer(world, client, step, **laptop.second(step.params, world.now()))
+    assert granting.tokens(world, granted).new_device is None
 
 
 def test_whoever_cannot_answer_learns_nothing_of_devices(world: Env) -> None:

@@ -80,6 +80,8 @@ class Counter:
     """Failures, as the reference counts them (4.8)."""
 
     count: int = 0
+    open: int = 0
+    """Attempts that were neither wrong nor written down yet."""
     locked: datetime | None = None
     forgotten: datetime | None = None
 
@@ -89,15 +91,22 @@ class Counter:
     def attempt(self, now: datetime) -> bool:
         if self.closed(now):
             return False
-        quiet = self.forgotten is not None and self.forgotten <= now
-        self.count = 1 if quiet else self.count + 1
-        lock = min(timedelta(seconds=2 ** (self.count - 5)), QUIET) if self.count >= 5 else timedelta()
-        self.locked = now + lock if lock else None
-        self.forgotten = now + lock + QUIET
+        if self.forgotten is not None and self.forgotten <= now:
+            self.count, self.open, self.locked = 0, 0, None
+        if self.open >= 20:
+            return False
+        self.open += 1
+        self.forgotten = now + QUIET
         return True
 
+    def fail(self, now: datetime) -> None:
+        self.open, self.count = self.open - 1, self.count + 1
+        if self.count >= 5:
+            self.locked = now + min(timedelta(seconds=2 ** (self.count - 5)), QUIET)
+            self.forgotten = self.locked + QUIET
+
     def forgive(self) -> None:
-        self.count, self.locked = self.count - 1, None
+        self.open -= 1
 
 
 @dataclass
@@ -296,6 +305,7 @@ class Machine(RuleBasedStateMachine):
     def refused(self, person: Person, counted: Counter, right: bool) -> type[errors.Refusal] | None:
         """After a password was counted and compared."""
         if not right:
+            counted.fail(self.now)
             return errors.NotAuthorized
         expired = person.expires is not None and self.now >= person.expires
         told: type[errors.Refusal] | None = {
@@ -528,8 +538,11 @@ class Machine(RuleBasedStateMachine):
             counted = self.count(person, ip)
             if counted is None:
                 expected = errors.LockedOut
+            elif right:
+                expected = self.refused(person, counted, right)
             else:
-                expected = self.refused(person, counted, right) if right else errors.CodeMismatch
+                expected = errors.CodeMismatch
+                counted.fail(self.now)
         given = {"USERNAME": person.name, "EMAIL_OTP_CODE": waiting.code if right else "0" * len(waiting.code)}
         found = self.comes_to(expected, lambda: self._answer(by, "EMAIL_OTP", waiting.step.handle, ip, given))
         if expected is None:
@@ -640,6 +653,8 @@ class Machine(RuleBasedStateMachine):
         code, step = self.code_of(secret, 0, right)
         counted = self.count(person, HOME)
         expected = errors.LockedOut if counted is None else None if right else errors.EnableSoftwareTokenMFA
+        if counted is not None and not right:
+            counted.fail(self.now)
         self.comes_to(
             expected,
             lambda: mfa.verify(self.env, session.client, verified.user, code=code, name=None, origin=Origin(ip=HOME)),
@@ -701,6 +716,8 @@ class Machine(RuleBasedStateMachine):
                 expected = errors.CodeMismatch
             elif step <= person.last_step:
                 expected = errors.CodeUsed
+            if counted is not None and expected is not None:
+                counted.fail(self.now)
         given = {"USERNAME": person.name, "SOFTWARE_TOKEN_MFA_CODE": code}
         found = self.comes_to(expected, lambda: self._answer(by, "SOFTWARE_TOKEN_MFA", waiting.step.handle, ip, given))
         if expected is None:
@@ -734,6 +751,8 @@ class Machine(RuleBasedStateMachine):
         code, step = self.code_of(secret, 0, right)
         counted = self.count(person, ip)
         expected = errors.LockedOut if counted is None else None if right else errors.EnableSoftwareTokenMFA
+        if counted is not None and not right:
+            counted.fail(self.now)
         handle = self.comes_to(
             expected, lambda: set_up.verify(self.env, waiting.step.handle, code=code, name=None, origin=origin)
         )

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from app import errors
-from app.accounts import devices, passwords
+from app.accounts import devices, factors, mfa, passwords
 from app.crypto import totp
 from app.crypto.srp import pad
 from app.env import Env, Origin
@@ -17,7 +17,7 @@ from app.signin.state import Ask, Granted
 from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
-from tests.remembering import Device
+from tests.remembering import Device, confirm
 from tests.signin.challenges.signing_in import answer, begin
 
 SPARES = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
@@ -40,24 +40,8 @@ def kept(env: Env, client: Client, user: User, granted: Any) -> Device:
     new = granting.tokens(env, granted).new_device
     assert new is not None
     device = Device(new.key, new.group_key)
-    confirmed(env, client, user, device)
+    confirm(env, client, user, device)
     return device
-
-
-def confirmed(env: Env, client: Client, user: User, device: Device) -> bool:
-    with env.reading() as database:
-        session = database.query(LoginSession).filter_by(device_key=device.key).one()
-    return devices.confirm(
-        env,
-        client,
-        user,
-        session,
-        key=device.key,
-        password_verifier=device.config["PasswordVerifier"],
-        salt=device.config["Salt"],
-        name="laptop",
-        origin=Origin(ip="192.0.2.1"),
-    )
 
 
 def with_code(env: Env, clock: Clock, client: Client, secret: str, step: Any, **given: str) -> Any:
@@ -126,7 +110,7 @@ def test_who_signed_in_before_a_change_makes_no_trusted_device_after_it(env: Env
     clock.forward(seconds=1)
     passwords.set_by_administrator(env, client.pool, username="alice", password=PASSWORD, permanent=True)
     device = Device(new.key, new.group_key)
-    confirmed(env, client, user, device)
+    confirm(env, client, user, device)
     assert begin(env, client, DEVICE_KEY=device.key).challenge == "SOFTWARE_TOKEN_MFA"
 
 
@@ -190,7 +174,35 @@ def test_a_device_is_confirmed_once(app: Flask, env: Env) -> None:
     assert new is not None
     device = Device(new.key, new.group_key)
 
-    outcomes = in_parallel(app, *(4 * [lambda: confirmed(env, client, user, device)]))
+    outcomes = in_parallel(app, *(4 * [lambda: confirm(env, client, user, device)]))
     assert sorted(type(one) is bool for one in outcomes) == [False, False, False, True]
     assert all(one is True or isinstance(one, errors.DeviceKeyExists) for one in outcomes)
     assert not devices.get(env, client.pool, user, device.key).remembered
+
+
+def test_a_client_that_sends_no_session_is_found_by_its_device_where_it_is(env: Env) -> None:
+    """pycognito sends none with either answer, and amazon-cognito-identity-js one that is used up."""
+    client, user = a_place(env)
+    device = kept(env, client, user, begin(env, client))
+
+    def send(challenge: str, given: dict[str, str], session: str | None, ip: str = "") -> Any:
+        return flow.answer(env, client, challenge=challenge, session=session, given=given, origin=Origin(ip=ip))
+
+    for session in (None, "used-up-long-ago-" * 2):
+        begin(env, client, DEVICE_KEY=device.key)
+        with pytest.raises(errors.SessionInvalid):
+            send("DEVICE_SRP_AUTH", device.first(), session, ip="198.51.100.9")
+        asked = send("DEVICE_SRP_AUTH", device.first(), session)
+        given = device.second(asked.params, env.now())
+        granted = send("DEVICE_PASSWORD_VERIFIER", given, session)
+        assert isinstance(granted, Granted)
+        granting.tokens(env, granted)
+        with pytest.raises(errors.SessionInvalid):
+            send("DEVICE_PASSWORD_VERIFIER", given, session)
+
+
+def test_after_a_change_of_factors_the_code_is_asked_for_once_more(env: Env, clock: Clock) -> None:
+    client, user, secret = a_place_with_mfa(env)
+    device = kept(env, client, user, with_code(env, clock, client, secret, begin(env, client)))
+    mfa.prefer(env, user, {factors.TOTP: mfa.Setting(enabled=True, preferred=True)})
+    assert begin(env, client, DEVICE_KEY=device.key).challenge == "SOFTWARE_TOKEN_MFA"
