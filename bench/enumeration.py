@@ -41,7 +41,8 @@ PASSWORD = "Unlikely-horse-7"  # noqa: S105
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked about a name. `known` says among which people: `confirmed`, or `signed_up` and not yet."""
+    """What is asked about a name. `known` says among which people: `confirmed`, or `signed_up` and not yet; in another
+    pool, those with `choices` of a first factor, or whom the `customer` asks."""
 
     title: str
     operation: str
@@ -57,9 +58,16 @@ def _named(**given: str) -> Callable[[str], Mapping[str, Any]]:
     return lambda name: {"Username": name, **given}
 
 
+ELSEWHERE = ("choices", "customer")
+"""Pools beside the demo's."""
 QUESTIONS = (
     Question("a wrong password", "InitiateAuth", "confirmed", _flow("USER_PASSWORD_AUTH", PASSWORD="wrong")),
     Question("SRP, first step", "InitiateAuth", "confirmed", _flow("USER_SRP_AUTH", SRP_A=f"{pow(g, 65537, N):x}")),
+    Question("USER_AUTH, the choice", "InitiateAuth", "choices", _flow("USER_AUTH")),
+    Question(
+        "USER_AUTH, a code by e-mail", "InitiateAuth", "choices", _flow("USER_AUTH", PREFERRED_CHALLENGE="EMAIL_OTP")
+    ),
+    Question("CUSTOM_AUTH", "InitiateAuth", "customer", _flow("CUSTOM_AUTH")),
     Question("ForgotPassword", "ForgotPassword", "confirmed", _named()),
     Question(
         "ConfirmForgotPassword, a code waits",
@@ -98,17 +106,16 @@ class Times:
 class Caller:
     """One connection to the JSON API."""
 
-    def __init__(self, url: str, client_id: str) -> None:
+    def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-        self._client_id = client_id
 
     def close(self) -> None:
         self._connection.close()
 
-    def ask(self, operation: str, members: Mapping[str, Any]) -> tuple[float, int, dict[str, Any]]:
+    def ask(self, client_id: str, operation: str, members: Mapping[str, Any]) -> tuple[float, int, dict[str, Any]]:
         """Seconds, status and body of an answer."""
-        body = json.dumps({"ClientId": self._client_id, **members})
+        body = json.dumps({"ClientId": client_id, **members})
         headers = {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"AWSCognitoIdentityProviderService.{operation}",
@@ -163,14 +170,18 @@ def _mail(kind: str) -> Iterator[dict[str, str]]:
 
 
 def _measure(target: Target, tries: int, order: random.Random) -> int:
-    with contextlib.closing(Caller(target.url, target.facts["clients"]["spa"]["client_id"])) as caller:
+    with contextlib.closing(Caller(target.url)) as caller:
         return _compare(caller, target, tries, order)
 
 
 def _compare(caller: Caller, target: Target, tries: int, order: random.Random) -> int:
+    facts = target.facts
+    here = facts["clients"]["spa"]["client_id"]
+    clients = {pool: facts[pool]["clients"]["spa"]["client_id"] for pool in ELSEWHERE}
     people = {
-        "confirmed": [user["username"] for user in target.facts["users"][1:]],
-        "signed_up": [_signed_up(caller, number) for number in range(tries)],
+        "confirmed": [user["username"] for user in facts["users"][1:]],
+        "signed_up": [_signed_up(caller, here, number) for number in range(tries)],
+        **{pool: [user["username"] for user in facts[pool]["users"][:tries]] for pool in ELSEWHERE},
     }
     print(f"{'':36}{'somebody, ms':^24}{'nobody, ms':^24}")
     print(f"{'':36}" + f"{'p10':>8}{'p50':>8}{'p90':>8}" * 2 + f"{'AUC':>8}")
@@ -180,7 +191,8 @@ def _compare(caller: Caller, target: Target, tries: int, order: random.Random) -
         strangers = [
             f"{name.rstrip('0123456789')}{n + 5000 + 1000 * number}" for n, name in enumerate(people["confirmed"])
         ]
-        times, answers = _asked(caller, question, people[question.known], strangers, order)
+        client_id = clients.get(question.known, here)
+        times, answers = _asked(caller, client_id, question, people[question.known], strangers, order)
         told = "" if 1 - SHOWS < times.auc < SHOWS else "  can be told"
         columns = "".join(f"{1000 * value:8.2f}" for side in (times.somebody, times.nobody) for value in _spread(side))
         print(f"{question.title:36}{columns}{times.auc:8.3f}{told}", flush=True)
@@ -192,23 +204,28 @@ def _compare(caller: Caller, target: Target, tries: int, order: random.Random) -
 
 
 def _asked(
-    caller: Caller, question: Question, known: Sequence[str], strangers: Sequence[str], order: random.Random
+    caller: Caller,
+    client_id: str,
+    question: Question,
+    known: Sequence[str],
+    strangers: Sequence[str],
+    order: random.Random,
 ) -> tuple[Times, set[tuple[int, str]]]:
     names = [(True, name) for name in known] + [(False, name) for name in strangers]
     order.shuffle(names)
     times, answers = Times([], []), set()
     for somebody, name in names:
-        seconds, status, said = caller.ask(question.operation, question.members(name))
+        seconds, status, said = caller.ask(client_id, question.operation, question.members(name))
         (times.somebody if somebody else times.nobody).append(seconds)
         answers.add((status, str(said.get("__type") or sorted(said))))
     return times, answers
 
 
-def _signed_up(caller: Caller, number: int) -> str:
+def _signed_up(caller: Caller, client_id: str, number: int) -> str:
     name = f"fresh{number}"
     email = {"Name": "email", "Value": f"{name}@example.com"}
     given = {"Username": name, "Password": PASSWORD, "UserAttributes": [email]}
-    _, status, said = caller.ask("SignUp", given)
+    _, status, said = caller.ask(client_id, "SignUp", given)
     if status != 200 and said.get("__type") != "CodeDeliveryFailureException":
         raise NotStarted(f"nobody can sign up: {said}")
     return name

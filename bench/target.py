@@ -346,8 +346,8 @@ def _listening(url: str) -> psutil.Process | None:
 
 def _furnish(url: str, facts: dict[str, Any], users: int) -> None:
     """What the demo has not: more people, a client whose refresh tokens rotate, a pool with second factors, in which no
-    two connections are the same person's (a code is good once), and one that asks the customer's code. Made by the
-    demo's access key."""
+    two connections are the same person's (a code is good once), one that asks the customer's code, and one whose
+    users choose their first factor. Made by the demo's access key."""
     key = facts["access_key"]
     api = boto3.client(
         "cognito-idp",
@@ -370,6 +370,9 @@ def _furnish(url: str, facts: dict[str, Any], users: int) -> None:
         called = {trigger: f"arn:aws:lambda:us-east-1:123456789012:function:{trigger}" for trigger in _TRIGGERS}
         pool = api.create_user_pool(PoolName="Bench", LambdaConfig=called)["UserPool"]["Id"]
         facts["customer"] = _another(api, facts, pool, people, ["ALLOW_CUSTOM_AUTH"])
+        choice = {"AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP"]}
+        pool = api.create_user_pool(PoolName="Bench", Policies={"SignInPolicy": choice})["UserPool"]["Id"]
+        facts["choices"] = _another(api, facts, pool, users, ["ALLOW_USER_AUTH"])
     except (BotoCoreError, ClientError) as error:
         raise NotStarted(f"what the scenarios need could not be made: {error}") from None
     finally:
@@ -384,7 +387,7 @@ def _another(api: Any, facts: dict[str, Any], pool: str, people: int, flows: lis
     return {
         "pool_id": pool,
         "discovery_url": facts["discovery_url"].replace(facts["pool_id"], pool),
-        "clients": {"spa": _client(api, pool, ExplicitAuthFlows=flows)},
+        "clients": {"spa": _client(api, pool, ExplicitAuthFlows=flows, PreventUserExistenceErrors="ENABLED")},
         **{name: facts[name] for name in ("base_url", "region", "access_key")},
         "users": _people(api, pool, people),
     }
