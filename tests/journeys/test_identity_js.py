@@ -8,7 +8,8 @@ from tests.journeys.applications import IdentityJs, Install, Refused
 from tests.journeys.conftest import RunningServer
 from tests.journeys.people import PASSWORD, Authenticator, a_member, a_place, payload, with_totp
 
-pytestmark = pytest.mark.slow
+# What these clients do differs, and not what it does to the database: the stories of test_applications have both.
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["sqlite"], indirect=True)]
 
 
 def test_a_second_factor_is_set_up_on_the_way_in_where_everybody_needs_one(
