@@ -9,7 +9,7 @@ from tests.journeys.applications import Amplify, Install, Refused
 from tests.journeys.conftest import RunningServer
 from tests.journeys.people import BY_MAIL, NEW, PASSWORD, Authenticator, a_member, a_place, payload, with_totp
 
-# What these clients do differs, and not what it does to the database: the stories of test_applications have both.
+# A client does to one database what it does to the other: test_sdk and the tests of the use-cases have both.
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["sqlite"], indirect=True)]
 
 

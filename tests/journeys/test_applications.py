@@ -12,7 +12,8 @@ from tests.journeys.applications import KINDS, Application, Install, Place, Refu
 from tests.journeys.conftest import RunningServer
 from tests.journeys.people import NEW, PASSWORD, Authenticator, a_member, a_place, payload, with_totp
 
-pytestmark = pytest.mark.slow
+# A client does to one database what it does to the other: test_sdk and the tests of the use-cases have both.
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture(params=KINDS)

@@ -18,7 +18,7 @@ from tests import build
 from tests.journeys.applications import Amplify, Boto3, IdentityJs, Install, JavaScript, Place, Refused
 from tests.serving import serving
 
-# What these clients do differs, and not what it does to the database: the stories of test_applications have both.
+# A client does to one database what it does to the other: test_sdk and the tests of the use-cases have both.
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
 PASSWORD = build.PASSWORD
