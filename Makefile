@@ -2,7 +2,7 @@
 # They need neither root, nor the venv package's ensurepip, nor uv; pip's own settings (PIP_*) are honoured.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast check format browser sdk bench bench-directory bench-enumeration lock clean
+.PHONY: help install run test test-fast coverage check format browser sdk bench bench-directory bench-enumeration lock clean
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -51,11 +51,11 @@ run: $(RUNTIME) ## Start a demo on port 8080: migrated, seeded, with everything 
 test: $(DEV) browser sdk ## Run every test, on SQLite and PostgreSQL, with a browser
 	@$(PY) -m pytest -n $(JOBS) $(ARGS)
 
-# Apart from `test`, which it would make a quarter slower.
+# Apart from `test`: tracing every call makes all of them slower.
 coverage: $(DEV) browser sdk ## Run every test, and report which branches none of them takes
 	@$(PY) -m pytest -n $(JOBS) --cov=app $(ARGS)
 
-test-fast: $(DEV) ## Run the tests that need neither browser nor PostgreSQL, in under a minute
+test-fast: $(DEV) ## Run the tests that need neither browser nor PostgreSQL
 	@$(PY) -m pytest -n $(JOBS) -m "not browser and not postgres and not slow" $(ARGS)
 
 check: $(DEV) ## Check format, lint, types and who imports whom
