@@ -277,7 +277,9 @@ def seen(step: Any, name: str) -> dict[str, Any]:
         "challenge": step.challenge,
         "params": {key: value.replace(name, "<name>") for key, value in told.items()},
         "names": sorted(step.params),
-        "sizes": {key: len(value) for key, value in step.params.items() if key in ("SALT", "SRP_B")},
+        "salt": len(step.params.get("SALT", "")),
+        # A number, written without leading zeros: one in sixteen of them is a digit shorter than the next.
+        "srp_b": (len(step.params.get("SRP_B", "")) + 7) // 8,
         "available": step.available,
         "session": len(step.handle or ""),
     }
