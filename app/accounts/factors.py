@@ -50,6 +50,8 @@ class Second:
     """The one he is asked for where several are usable."""
     setups: tuple[str, ...]
     """Those that he could set up by himself now."""
+    dormant: tuple[str, ...] = ()
+    """Those that he has, and has not switched on."""
 
 
 def held(env: Env, user: User) -> Held:
@@ -96,7 +98,22 @@ def second(pool: Pool, user: User, held: Held) -> Second:
         usable = tuple(name for name in offered if name != TOTP and has[name] and ADDRESS[name] != through)
     first_asked = preferred(user)
     setups = tuple(name for name in offered if name == TOTP or (name == EMAIL and not user.email))
-    return Second(usable, first_asked if first_asked in usable else None, setups)
+    return Second(usable, first_asked if first_asked in usable else None, setups, _dormant(pool, user, has, usable))
+
+
+def _dormant(pool: Pool, user: User, has: dict[str, bool], usable: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses count when they are proven. Not the one that a forgotten password is recovered through."""
+    if pool.mfa == "OFF":
+        return ()
+    through = recovery_channel(pool, user)
+    taken = (*pool.second_factors, *((PASSKEY,) if pool.passkeys_count_twice else ()))
+    return tuple(
+        name
+        for name in taken
+        if has[name]
+        and name not in usable
+        and (name not in ADDRESS or (user.verified(ADDRESS[name]) and ADDRESS[name] != through))
+    )
 
 
 def recovery_channel(pool: Pool, user: User) -> str | None:

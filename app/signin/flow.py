@@ -21,7 +21,7 @@ from app.env import Env, Origin
 from app.models import Attempt, Client, Password, Throttle, User
 from app.policy import unbuilt
 from app.policy.attributes import name_key
-from app.signin import custom, plan
+from app.signin import custom, plan, step_up
 from app.signin.challenges import (
     custom_challenge,
     device_password_verifier,
@@ -86,8 +86,6 @@ LONGEST_NAME = 2048
 """Characters of an address, which is the longest name that somebody can have."""
 LONGEST_KEY = 55
 """The same of a device's key."""
-ACR_ASKED = "acr_asked"
-"""Note: that the client wants its tokens to say how he signed in."""
 BEFORE_ANY_PROOF = frozenset(
     {"SELECT_CHALLENGE", "PASSWORD_SRP", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN", "CUSTOM_CHALLENGE"}
 )
@@ -155,31 +153,34 @@ def _begin_with_a_choice(env: Env, sign_in: SignIn, given: Mapping[str, str]) ->
     preferred = given.get("PREFERRED_CHALLENGE")
     if preferred and preferred not in plan.CHOICES:
         raise errors.InvalidParameter(f"PREFERRED_CHALLENGE must be one of {', '.join(plan.CHOICES)}.")
-    notes = _wishes(given)
+    wish = step_up.wish(env, sign_in, given)
     user, pool = sign_in.user, sign_in.pool
     if user is None and not sign_in.client.hides_users:
         raise errors.UserNotFound
-    available = factors.first(pool, user, factors.held(env, user) if user else None)
-    if not available:
+    held = factors.held(env, user) if user else None
+    has = factors.first(pool, user, held)
+    if not has:
         # As for nobody, where that is hidden: whatever he chooses then, he cannot do.
-        available = factors.first(pool, None, None) if sign_in.client.hides_users else ()
-    if not available:
+        has = factors.first(pool, None, None) if sign_in.client.hides_users else ()
+    if not has:
         raise errors.InvalidParameter("The user has no factor to sign in with.")
-    now = replace(sign_in, notes={**notes, select_challenge.AVAILABLE: list(available)})
+    aim = step_up.aim(pool, user, held, wish, has)
+    available = list(aim.available)
+    notes = {**step_up.notes(wish, aim), select_challenge.AVAILABLE: available}
+    now = replace(sign_in, proven=aim.credit, notes=notes)
+    if aim.second and user is not None:
+        return _onward_from_credit(env, now, user, given)
     if preferred in available:
-        return _chosen(env, now, preferred, given, available)
-    return _asked(env, now, select_challenge, select_challenge.ask(env, now, given), available=available)
+        return _chosen(env, now, preferred, given, aim.available)
+    return _asked(env, now, select_challenge, select_challenge.ask(env, now, given), available=aim.available)
 
 
-def _wishes(given: Mapping[str, str]) -> dict[str, Any]:
-    """What USER_AUTH is asked for besides (reference: 6.6). Every sign-in is a fresh one, so MAX_AGE is met by it; an
-    access token, which would shorten it, is refused: a client must not believe that it did something."""
-    if given.get("ACCESS_TOKEN"):
-        raise errors.InvalidParameter("ACCESS_TOKEN is not available in this version of Cognate: sign in without it.")
-    age = given.get("MAX_AGE")
-    if age and not (age.isascii() and age.isdigit() and len(age) < 10):
-        raise errors.InvalidParameter("MAX_AGE must be a number of seconds.")
-    return {ACR_ASKED: True} if given.get("TARGET_ACR_VALUES") else {}
+def _onward_from_credit(env: Env, sign_in: SignIn, user: User, given: Mapping[str, str]) -> Step:
+    """The second factor that follows what was met before."""
+    now, following = _planned(sign_in, _situation(env, sign_in, user))
+    if following is None:  # he had one a moment ago
+        raise errors.SessionInvalid
+    return _asked(env, now, CHALLENGES[following], CHALLENGES[following].ask(env, now, given))
 
 
 def _begin_as_the_customer_says(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Step:
@@ -431,25 +432,42 @@ def _demanded(env: Env, sign_in: SignIn, proof: Proof) -> tuple[SignIn, str | No
     """What the plan asks of whoever has proven himself; and who may not come in all the same is refused."""
     _refuse_disabled(replace(sign_in, user=proof.user), before=False)
     _refuse_status(env, proof)
-    _refuse_lone_factor(env, sign_in, proof.user)
+    _refuse_passing_by(env, sign_in, proof.user)
     now = _with_device(env, sign_in, proof.user)
-    return now, plan.next_challenge(_situation(env, now, proof.user))
+    return _planned(now, _situation(env, now, proof.user))
 
 
-def _refuse_lone_factor(env: Env, sign_in: SignIn, user: User) -> None:
-    """A code or a passkey in place of a password is looked at again when it has come: meanwhile he, or his pool, may
-    have got a second factor, which it would pass by. Raises errors.SessionInvalid."""
-    alone = set(sign_in.proven) & set(plan.CHOICES) - plan.BY_PASSWORD
-    if sign_in.flow != "USER_AUTH" or plan.BY_PASSWORD.intersection(sign_in.proven) or not alone:
+def _planned(sign_in: SignIn, situation: plan.Situation) -> tuple[SignIn, str | None]:
+    following = plan.next_challenge(situation)
+    if following == select_mfa_type.NAME:
+        choice = {select_mfa_type.CHOICE: list(plan.to_choose(situation))}
+        sign_in = replace(sign_in, notes={**sign_in.notes, **choice})
+    return sign_in, following
+
+
+def _refuse_passing_by(env: Env, sign_in: SignIn, user: User) -> None:
+    """What came in place of a password is looked at again when it has come, and so is what came before: meanwhile he,
+    or his pool, may have got a second factor, which it would pass by. Raises errors.SessionInvalid."""
+    credit, fresh = step_up.credit(sign_in), step_up.fresh(sign_in)
+    alone = set() if plan.BY_PASSWORD & fresh else fresh & set(plan.CHOICES)
+    if sign_in.flow != "USER_AUTH" or not (alone or credit):
         return
-    if not alone <= set(factors.first(sign_in.pool, user, factors.held(env, user))):
+    held = factors.held(env, user)
+    allowed = set(factors.first(sign_in.pool, user, held))
+    if credit:
+        now = replace(_situation(env, sign_in, user), proven=credit)
+        if user.status != "CONFIRMED" or step_up.counting(sign_in.pool, now.second, credit) != credit:
+            raise errors.SessionInvalid
+        allowed.update(plan.raising(now))
+    if not alone <= allowed:
         raise errors.SessionInvalid
 
 
 def _situation(env: Env, sign_in: SignIn, user: User) -> plan.Situation:
     """What the plan depends on; one statement where the pool has second factors."""
     pool = sign_in.pool
-    situation = plan.Situation(user.status, sign_in.proven, mfa=pool.mfa, device=_standing(sign_in))
+    target = sign_in.notes.get(step_up.TARGET, 1)
+    situation = plan.Situation(user.status, sign_in.proven, mfa=pool.mfa, device=_standing(sign_in), target=target)
     if pool.mfa == "OFF":
         return situation
     second = factors.second(pool, user, factors.held(env, user))
@@ -578,6 +596,7 @@ def _accept(env: Env, sign_in: SignIn, proof: Proof) -> tuple[User, bool]:
         raise errors.UserDisabled
     if user.status != proof.user.status or (proof.password is not None and version != proof.password.version):
         raise errors.NotAuthorized
+    step_up.demand_live(env, sign_in)
     if sign_in.attempt is not None and not sign_in.used:
         _use_up(env, sign_in.attempt)
     if proof.write is not None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.accounts import devices
 from app.env import Env
-from app.signin import flow
+from app.signin import flow, step_up
 from app.signin.state import Granted
 from app.tokens import issue
 from app.tokens.claims import API_SCOPE
@@ -28,7 +28,7 @@ def tokens(env: Env, granted: Granted) -> issue.Tokens:
             auth_time=granted.auth_time,
             methods=granted.proven,
             origin=granted.sign_in.origin,
-            acr_asked=bool(granted.sign_in.notes.get(flow.ACR_ASKED)),
+            acr_asked=bool(granted.sign_in.notes.get(step_up.ACR_ASKED)),
             device_key=proven or offered,
         )
     signed = issue.signed(env, client, user, opened.session, oauth=False, refresh=opened.refresh)

@@ -7,9 +7,10 @@ DefineAuthChallenge decides instead (signin.custom); what it cannot decide away,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.accounts.factors import Second
+from app.tokens import assurance
 
 FIRST = {
     "USER_PASSWORD_AUTH": "PASSWORD",
@@ -42,6 +43,8 @@ class Situation:
     """The second factor that was chosen, or has just been set up."""
     device: str | None = None
     """None: no device, or none that is tracked; `known`: it can prove itself; `trusted`: and be the second factor."""
+    target: int = 1
+    """The level that the sign-in aims at, as assurance.level counts (signin.step_up)."""
 
 
 def chosen(choice: str, given: Mapping[str, str]) -> str:
@@ -53,6 +56,8 @@ def next_challenge(now: Situation) -> str | None:
     """The challenge after those that were met; None when the sign-in is complete."""
     if now.status == "FORCE_CHANGE_PASSWORD" and "NEW_PASSWORD_REQUIRED" not in now.proven:
         return "NEW_PASSWORD_REQUIRED"
+    if now.device == "trusted" and raising(now):
+        now = replace(now, device="known")
     if "DEVICE_PASSWORD_VERIFIER" not in now.proven:
         if "DEVICE_SRP_AUTH" in now.proven:
             return "DEVICE_PASSWORD_VERIFIER"
@@ -66,17 +71,40 @@ def next_challenge(now: Situation) -> str | None:
     return None
 
 
+def raising(now: Situation) -> tuple[str, ...]:
+    """Second factors that bring a sign-in to its target, where what is asked of everybody does not. One that he has not
+    switched on is asked for only where none that he has would do: it must not become a way around those."""
+    if now.mfa == "OFF" or not BY_PASSWORD.intersection(now.proven) or "RECOVERY_CODE" in now.proven:
+        return ()
+    by_device = ("DEVICE_PASSWORD_VERIFIER",) if now.device == "trusted" else ()
+    if _reaches(now, *by_device):
+        return ()
+    on = tuple(name for name in now.second.usable if _reaches(now, name))
+    return on or tuple(name for name in now.second.dormant if _reaches(now, name))
+
+
+def to_choose(now: Situation) -> tuple[str, ...]:
+    """Second factors, one of which is asked for."""
+    return raising(now) or now.second.usable
+
+
+def _reaches(now: Situation, *met: str) -> bool:
+    return assurance.level((*now.proven, *met)) >= now.target
+
+
 def _second_factor(now: Situation) -> str | None:
-    if now.mfa == "OFF" or not BY_PASSWORD.intersection(now.proven) or SECOND.intersection(now.proven):
-        return None
-    if now.device == "trusted":
-        return None
-    if now.chosen is not None:
+    if not raising(now):
+        if now.mfa == "OFF" or not BY_PASSWORD.intersection(now.proven) or SECOND.intersection(now.proven):
+            return None
+        if now.device == "trusted":
+            return None
+    among = to_choose(now)
+    if now.chosen is not None and (now.chosen in among or not raising(now)):
         return now.chosen
-    if now.second.preferred is not None:
+    if now.second.preferred in among:
         return now.second.preferred
-    if len(now.second.usable) > 1:
+    if len(among) > 1:
         return "SELECT_MFA_TYPE"
-    if now.second.usable:
-        return now.second.usable[0]
+    if among:
+        return among[0]
     return "MFA_SETUP" if now.mfa == "ON" else None

@@ -15,6 +15,7 @@ import pytest
 from app.accounts.factors import EMAIL, PASSKEY, SMS, TOTP, Second
 from app.signin import plan
 from app.signin.plan import Situation, next_challenge
+from app.tokens.assurance import level
 
 FACTORS = (SMS, TOTP, EMAIL, PASSKEY)
 SET_UP = "MFA_SETUP"
@@ -39,8 +40,8 @@ BEGUN = {
 PASSWORDLESS = {flow for flow, proven in BEGUN.items() if not {"PASSWORD", "PASSWORD_VERIFIER"} & set(proven)}
 
 
-def has(*usable: str, preferred: str | None = None, setups: tuple[str, ...] = (TOTP,)) -> Second:
-    return Second(usable, preferred, setups)
+def has(*usable: str, preferred: str | None = None, dormant: tuple[str, ...] = ()) -> Second:
+    return Second(usable, preferred, (TOTP,), dormant)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Row:
     flow: str = "USER_PASSWORD_AUTH"
     met: tuple[str, ...] = ()
     chosen: str | None = None
+    target: int = 1
 
 
 ROWS = [
@@ -126,6 +128,28 @@ ROWS = [
     Row(
         "a temporary password is changed after them", NEW, status="FORCE_CHANGE_PASSWORD", flow="CUSTOM_AUTH after SRP"
     ),
+    # -- a level that is aimed at
+    Row("an app that he has not switched on is asked for", TOTP, "OPTIONAL", has(dormant=(TOTP,)), target=4),
+    Row("and met, reaches it", None, "OPTIONAL", has(dormant=(TOTP,)), met=(TOTP,), target=4),
+    Row("not where a password is enough", None, "OPTIONAL", has(dormant=(TOTP,))),
+    Row("nor where the pool has no second factors", None, "OFF", has(dormant=(TOTP,)), target=4),
+    Row("of several that would do he chooses", SELECT, "OPTIONAL", has(dormant=(SMS, TOTP)), target=3),
+    Row("and is asked for that", SMS, "OPTIONAL", has(dormant=(SMS, TOTP)), met=(SELECT,), chosen=SMS, target=3),
+    Row("one that would not do is no choice", TOTP, "OPTIONAL", has(dormant=(SMS, TOTP, EMAIL)), target=4),
+    Row("one that he switched on comes before", TOTP, "OPTIONAL", has(TOTP, dormant=(SMS,)), target=3),
+    Row("if it does", TOTP, "OPTIONAL", has(SMS, dormant=(TOTP,)), target=4),
+    Row("even over the one he prefers", TOTP, "ON", has(SMS, TOTP, preferred=SMS), target=4),
+    Row("which is asked for where it does", SMS, "ON", has(SMS, TOTP, preferred=SMS), target=3),
+    Row("one before that was too weak is followed by another", TOTP, "ON", has(SMS, TOTP), met=(SMS,), target=4),
+    Row("what nobody can reach is not insisted on", SMS, "OPTIONAL", has(SMS), target=4),
+    Row("and so ends lower", None, "OPTIONAL", has(SMS), met=(SMS,), target=4),
+    Row("a recovery code ends lower too", None, "ON", has(TOTP), met=("RECOVERY_CODE",), target=4),
+    Row("where it is required, one is set up", SET_UP, "ON", target=4),
+    Row("a trusted device does where it reaches the level", DEVICE, "ON", has(TOTP), "trusted", target=3),
+    Row("else the factor comes first", TOTP, "ON", has(TOTP), "trusted", target=4),
+    Row("and then the device", DEVICE, "ON", has(TOTP), "trusted", met=(TOTP,), target=4),
+    Row("a new password comes before that too", NEW, "ON", has(TOTP), status="FORCE_CHANGE_PASSWORD", target=4),
+    Row("a code in place of the password is all", None, "ON", has(TOTP), flow="USER_AUTH with a passkey", target=4),
 ]
 
 
@@ -138,6 +162,7 @@ def test_what_is_asked_next(row: Row) -> None:
         second=row.second,
         chosen=row.chosen,
         device=row.device,
+        target=row.target,
     )
     assert next_challenge(situation) == row.then
 
@@ -182,7 +207,7 @@ def onward(now: Situation, asked: str) -> Iterator[Situation]:
             yield met  # the row says so until the step is written down
             yield replace(met, status="CONFIRMED")
         case "SELECT_MFA_TYPE":
-            for factor in now.second.usable:
+            for factor in plan.to_choose(now):
                 yield replace(met, chosen=factor)
         case "MFA_SETUP":
             yield replace(met, chosen=EMAIL)
@@ -299,3 +324,46 @@ def test_a_trusted_device_that_stays_so_spares_the_second_factor(all_walks: list
 def test_every_flow_with_one_beginning_is_known_to_the_table() -> None:
     for flow, first in plan.FIRST.items():
         assert BEGUN[flow] == (first,), flow
+
+
+# -- with a level to reach ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def aiming_walks() -> list[Walk]:
+    """The same, with every level and with factors that he has not switched on."""
+    return [
+        walk
+        for flow, situation in beginnings()
+        for dormant in ((), (TOTP,), (SMS, EMAIL))
+        if not set(dormant) & set(situation.second.usable) and situation.status == "CONFIRMED"
+        for target in (2, 3, 4)
+        for walk in walks(flow, (replace(situation, target=target, second=replace(situation.second, dormant=dormant)),))
+    ]
+
+
+def test_a_level_asks_for_more_and_never_for_less(aiming_walks: list[Walk]) -> None:
+    assert len(aiming_walks) > 5000
+    for walk in aiming_walks:
+        assert len(walk.asked) <= 5 and len(set(walk.asked)) == len(walk.asked), walk
+        now = walk.end
+        if walk.flow in PASSWORDLESS or not (now.mfa == "ON" or (now.mfa == "OPTIONAL" and now.second.usable)):
+            continue
+        proven = set(now.proven[1:])
+        assert proven & plan.SECOND or ("DEVICE_PASSWORD_VERIFIER" in proven and now.device == "trusted"), walk
+
+
+def test_it_is_reached_wherever_a_factor_reaches_it(aiming_walks: list[Walk]) -> None:
+    for walk in aiming_walks:
+        now = walk.end
+        if walk.flow in PASSWORDLESS or now.mfa == "OFF" or SET_UP in walk.asked:
+            continue
+        there = any(level((*now.proven, one)) >= now.target for one in (*now.second.usable, *now.second.dormant))
+        assert level(now.proven) >= now.target or not there, walk
+
+
+def test_a_factor_that_is_off_is_asked_for_only_where_none_that_is_on_would_do(aiming_walks: list[Walk]) -> None:
+    for walk in aiming_walks:
+        first, now = walk.situations[0], walk.end
+        if set(now.second.dormant) & set(walk.asked) and SET_UP not in walk.asked:
+            assert not any(level((*first.proven, one)) >= now.target for one in now.second.usable), walk

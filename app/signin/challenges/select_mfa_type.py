@@ -1,4 +1,4 @@
-"""The choice between several second factors (reference: 5.6, 10.2)."""
+"""The choice between several second factors, as the plan has it (reference: 5.6, 10.2)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import orjson
 
 from app import errors
-from app.accounts import factors
 from app.env import Env
 from app.signin.state import Asked, Proof, SignIn
 
 NAME = "SELECT_MFA_TYPE"
 NEEDS = ("ANSWER",)
 GUESSABLE = False
+CHOICE = "choice"
+"""Note: what there is to choose from."""
 
 
 def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
@@ -21,11 +22,10 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
     user = sign_in.user
     if user is None:
         raise errors.SessionInvalid
-    usable = factors.second(sign_in.pool, user, factors.held(env, user)).usable
-    choice = orjson.dumps(usable).decode("ascii")
+    choice = orjson.dumps(sign_in.notes[CHOICE]).decode("ascii")
     # Clients read the first of these names; the documentation prints the second.
     params = {"MFAS_CAN_CHOOSE": choice, "MFAS_CAN_SELECT": choice, "USER_ID_FOR_SRP": user.username}
-    return Asked(params, notes={"choice": list(usable)})
+    return Asked(params)
 
 
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
@@ -33,6 +33,6 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     chosen = given["ANSWER"]
     if sign_in.user is None:
         raise errors.SessionInvalid
-    if chosen not in sign_in.notes["choice"]:
-        raise errors.InvalidParameter(f"ANSWER must be one of {', '.join(sign_in.notes['choice'])}.")
+    if chosen not in sign_in.notes[CHOICE]:
+        raise errors.InvalidParameter(f"ANSWER must be one of {', '.join(sign_in.notes[CHOICE])}.")
     return Proof(sign_in.user, sign_in.password, notes={"chosen": chosen})

@@ -13,6 +13,7 @@ from pycognito.aws_srp import AWSSRP
 from sqlalchemy import update
 
 from app.config import Settings
+from app.crypto import totp
 from app.env import Env
 from app.models import Client, Pool, User
 from app.pools import client_secrets, find
@@ -339,7 +340,7 @@ def test_a_temporary_password_is_replaced(api: Api, pool: Pool, client: Client, 
     assert done.get_json(force=True)["AuthenticationResult"]["AccessToken"]
     assert api("AdminGetUser", UserPoolId=pool.id, Username="alice")["UserStatus"] == "CONFIRMED"
     again = respond(api, client, session, NEW_PASSWORD="Another-horse-8")
-    assert told(again)[0] == "NotAuthorized"
+    assert told(again) == ("NotAuthorized", "Invalid session for the user, session can only be used once.")
 
 
 def test_a_session_is_of_one_client_and_one_challenge(api: Api, client: Client, discreet: Client, session: str) -> None:
@@ -556,6 +557,30 @@ def test_a_hash_may_be_made_with_any_secret_and_over_any_name(
 
 
 # -- USER_AUTH and CUSTOM_AUTH at the door ---------------------------------------------------------------------
+
+
+def test_a_token_is_brought_along_to_a_higher_level(env: Env, api: Api) -> None:
+    pool = build.with_factors(env, build.a_pool(env), "OPTIONAL", "SOFTWARE_TOKEN_MFA")
+    flows = ["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH"]
+    client = build.a_client(env, pool, explicit_auth_flows=flows)
+    secret = build.an_app(env, build.a_user(env, pool))
+    token = by_password(api, client)["AuthenticationResult"]["AccessToken"]
+    wish = {"TARGET_ACR_VALUES": "urn:cognito:loa:4", "MAX_AGE": "60"}
+    asked = begin(api, client, "USER_AUTH", USERNAME="alice", ACCESS_TOKEN=token, **wish)
+    assert (asked["ChallengeName"], "AvailableChallenges" in asked) == ("SOFTWARE_TOKEN_MFA", False)
+    given = {"USERNAME": "alice", "SOFTWARE_TOKEN_MFA_CODE": totp.code_at(secret, env.now())}
+    said = api(
+        "RespondToAuthChallenge",
+        ClientId=client.id,
+        ChallengeName="SOFTWARE_TOKEN_MFA",
+        Session=asked["Session"],
+        ChallengeResponses=given,
+    )
+    for name in ("AccessToken", "IdToken"):
+        claims = payload(said["AuthenticationResult"][name])
+        assert (claims["acr"], claims["amr"]) == ("urn:cognito:loa:4", ["pwd", "otp", "mfa"])
+    reason = refused(api, client, "USER_AUTH", USERNAME="alice", ACCESS_TOKEN=token[:-9] + "A" * 9, **wish)
+    assert reason == ("NotAuthorized", "Could not verify signature for Access Token")
 
 
 def test_a_preferred_challenge_comes_with_all_that_are_available(
