@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app import errors
 from app.env import Env
 from app.models import Alias, Client, Password, Pool, User
-from app.policy.attributes import looks_like_email, looks_like_phone, name_key
+from app.policy.attributes import ADDRESSES, looks_like_email, looks_like_phone, name_key
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -25,9 +25,12 @@ class Found:
 
 
 def by_name(env: Env, pool: Pool, name: str) -> Found | None:
-    """The user whom a name, in this order, is the username, the `sub`, or a verified alias of. One statement.
+    """The user whom a name, in this order, is the `sub`, the username, a verified address or another alias of. One
+    statement.
 
-    (The reference leaves the order open; a username first means that nobody's alias can shadow it.)
+    (The reference leaves the order open. A `sub` is what nobody can choose, so nobody can call himself by that of
+    another and be taken for him; then the username, so that no alias can shadow it; and what somebody has proven to be
+    his comes before what he only calls himself.)
     """
     found = _meant(env, pool, name, lean=False)
     return Found(found[0], found[1]) if found else None
@@ -55,7 +58,8 @@ def _query(as_sub: bool, attributes: tuple[str, ...], lean: bool) -> Select[*tup
     """One branch per way to be meant, so that each uses its own index. Built once for each shape of name."""
     key = bindparam("key", type_=String)
     branches = []
-    for rank, attribute in ((0, "username"), *((2, attribute) for attribute in attributes)):
+    ranks = {"username": 1, **{attribute: 2 if attribute in ADDRESSES else 3 for attribute in attributes}}
+    for attribute, rank in ranks.items():
         where = (
             Alias.pool_id == bindparam("pool"),
             Alias.generation == bindparam("generation"),
@@ -64,7 +68,7 @@ def _query(as_sub: bool, attributes: tuple[str, ...], lean: bool) -> Select[*tup
         )
         branches.append(_branch(rank, Alias.user_sub, *where))
     if as_sub:
-        branches.append(_branch(1, User.sub, User.pool_id == bindparam("pool"), User.sub == bindparam("name")))
+        branches.append(_branch(0, User.sub, User.pool_id == bindparam("pool"), User.sub == bindparam("name")))
     candidates = union_all(*branches).subquery()
     best = select(candidates.c.sub).order_by(candidates.c.rank).limit(1)
     if lean:

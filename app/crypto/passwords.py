@@ -17,14 +17,20 @@ from app import errors
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
+_LONGEST_NORMALISED = 2048
+"""Code points."""
 _OUT_OF_MEMORY = error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR
 
 
 def normalise(password: str) -> str:
     """The form in which passwords are hashed: NFKC (NIST SP 800-63B, 3.1.1.2), nothing cut off, case kept.
 
-    One keyboard sends `é` as one code point, another as two; both mean the same password.
+    One keyboard sends `é` as one code point, another as two; both mean the same password. What is longer than any
+    password (policy.passwords) is left as it is: of a text that is all accents, normalising takes the square of its
+    length.
     """
+    if len(password) > _LONGEST_NORMALISED:
+        return password
     return unicodedata.normalize("NFKC", password)
 
 

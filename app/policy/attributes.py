@@ -34,6 +34,11 @@ _EPOCH = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PHONE = re.compile(r"\+[0-9]{1,15}")
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\\\[\]\x00-\x1f]+@[^\s@<>\"(),:;\\\[\]\x00-\x1f]+")
+_UNSEEN = re.compile(
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point, which NFKC_Casefold leaves out too (Unicode, 3.13)."""
 _STRINGS = (
     "name given_name family_name middle_name nickname preferred_username profile picture website email gender "
     "zoneinfo locale phone_number address"
@@ -55,8 +60,16 @@ def standard_attributes() -> dict[str, dict[str, Any]]:
 
 
 def name_key(rules: Pool | Naming, name: str) -> str:
-    """What a name is compared by: composed forms are one name; letter case counts where the rules say so."""
-    return unicodedata.normalize("NFKC", name) if rules.case_sensitive else folded(name)
+    """What a name is compared by: composed forms are one name, and what cannot be seen makes no other; letter case
+    counts where the rules say so.
+
+    What is longer than anybody's name is left as it is: normalising takes the square of its length, where that is all
+    accents, and 130,000 of them, which a stranger may send, take half a minute of the whole process.
+    """
+    if len(name) > LONGEST:
+        return name
+    seen = name if name.isascii() else _UNSEEN.sub("", name)
+    return unicodedata.normalize("NFKC", seen) if rules.case_sensitive else folded(seen)
 
 
 def search_key(value: str) -> str:
@@ -92,6 +105,8 @@ def check_username(pool: Pool, username: str) -> None:
     """Refuse a username of a form that the pool uses for something else. Raises errors.InvalidParameter."""
     if "\0" in username:
         raise errors.InvalidParameter("Username must not contain a null character.", field="username")
+    if not name_key(pool, username):
+        raise errors.InvalidParameter("Username must have a character that can be seen.", field="username")
     if len(name_key(pool, username)) > LONGEST_KEY:
         raise errors.InvalidParameter("Username is too long when its characters are normalised.", field="username")
     if pool.username_attributes:
@@ -106,11 +121,13 @@ def check_username(pool: Pool, username: str) -> None:
             tuple(sorted(pool.username_attributes)), "Username should be either an email or a phone number."
         )
         raise errors.InvalidParameter(sentence, field="username")
-    if "email" in pool.alias_attributes and looks_like_email(username):
+    # As it is compared: `＠` is another character than `@`, but makes the same name.
+    compared = name_key(pool, username)
+    if "email" in pool.alias_attributes and looks_like_email(compared):
         raise errors.InvalidParameter(
             "Username cannot be of email format, since user pool is configured for email alias.", field="username"
         )
-    if "phone_number" in pool.alias_attributes and looks_like_phone(username):
+    if "phone_number" in pool.alias_attributes and looks_like_phone(compared):
         raise errors.InvalidParameter(
             "Username cannot be of phone number format, since user pool is configured for phone number alias.",
             field="username",
@@ -203,6 +220,18 @@ def check_changes(pool: Pool, changes: Mapping[str, str]) -> None:
             raise errors.InvalidParameter(
                 f"Invalid user attributes: {name}: Required attribute cannot be deleted.", field=name
             )
+
+
+def check_keeps_a_name(pool: Pool, present: Mapping[str, str], changes: Mapping[str, str]) -> None:
+    """Refuse to empty the last address that a user signs in with, where addresses take the username's place: he would
+    shut himself out for good. (Cognito's documentation does not say. Administrators may: they can give him another.)
+    Raises errors.InvalidParameter."""
+    after = {**present, **changes}
+    left = [name for name in pool.username_attributes if present.get(name)]
+    if left and not any(after.get(name) for name in pool.username_attributes):
+        raise errors.InvalidParameter(
+            f"Invalid user attributes: {left[0]}: Required attribute cannot be deleted.", field=left[0]
+        )
 
 
 def check_required(pool: Pool, attributes: Mapping[str, str]) -> None:

@@ -60,6 +60,14 @@ def test_spaces_case_and_length_are_kept() -> None:
     assert not hasher.verify(encoded, long.strip())
 
 
+def test_what_is_longer_than_any_password_is_hashed_as_it_stands() -> None:
+    """Normalising takes the square of the length of such a text, and anybody may send one: half a minute of the whole
+    process for what the API takes."""
+    text = "e\u0315\u0300" * 40_000
+    assert passwords.normalise(text) == text
+    assert passwords.normalise("e\u0315\u0300" * 600) != "e\u0315\u0300" * 600
+
+
 def test_half_a_surrogate_pair_is_a_password_like_any_other() -> None:
     hasher = a_hasher()
     assert hasher.verify(hasher.hash("\ud800"), "\ud800")

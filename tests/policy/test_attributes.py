@@ -40,6 +40,9 @@ CUSTOM = [
         ("ﬁnn", "finn", True),  # a ligature
         ("ＡＬＩＣＥ", "alice", True),  # full width
         ("STRASSE", "straße", True),
+        ("alice\ufe0f", "alice", True),  # a variation selector
+        ("ali\u3164ce", "alice", True),  # a Hangul filler, which is a letter
+        ("admin\u200d\U000e0041", "admin", True),
         ("alice", "alicе", False),  # a Cyrillic е is another letter: nothing can be told from its look
         ("alice", "alice2", False),
     ],
@@ -47,6 +50,13 @@ CUSTOM = [
 def test_names_that_are_written_alike_are_one(one: str, other: str, same: bool) -> None:
     insensitive = pool(**INSENSITIVE)
     assert (policy.name_key(insensitive, one) == policy.name_key(insensitive, other)) is same
+
+
+def test_what_is_longer_than_any_name_is_not_normalised() -> None:
+    """See passwords.normalise: a stranger may ask for any name."""
+    text = "E\u0315\u0300" * 40_000
+    assert policy.name_key(pool(), text) == text
+    assert policy.name_key(pool(), "E\u0315\u0300" * 600) != "E\u0315\u0300" * 600
 
 
 def test_letter_case_counts_where_the_pool_says_so() -> None:
@@ -58,6 +68,10 @@ def test_letter_case_counts_where_the_pool_says_so() -> None:
     [
         ({"alias_attributes": ["email"]}, "a@example.com", "Username cannot be of email format"),
         ({"alias_attributes": ["phone_number"]}, "+4420794600", "Username cannot be of phone number format"),
+        # As names are compared, these are the same (NFKC): they would take somebody's address from him.
+        ({"alias_attributes": ["email"]}, "a\uff20example.com", "Username cannot be of email format"),
+        ({"alias_attributes": ["phone_number"]}, "\uff0b4420794600", "Username cannot be of phone number format"),
+        ({}, "\u3164\ufe0f", "Username must have a character that can be seen."),
         ({"username_attributes": ["email"]}, "alice", "Username should be an email."),
         ({"username_attributes": ["phone_number"]}, "a@example.com", "Username should be a phone number."),
         ({"username_attributes": ["email", "phone_number"]}, "x", "either an email or a phone number"),
