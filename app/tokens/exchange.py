@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from app import errors
 from app.env import Env
-from app.models import Client, LoginSession, ResourceServer
+from app.models import Client, ResourceServer
 from app.policy import unbuilt
 from app.tokens import claims, keys, verify
 
@@ -81,14 +81,16 @@ def derive(
     if resource is not None:
         _check_resource(env, client, resource)
     held = verify.of_a_person(env, subject.token, use=subject.kind, pool=client.pool)
-    # An ID token has no scope of its own: it stands for the session that it came with.
-    theirs = (held.claims["scope"] if subject.kind == "access" else held.session.scope).split()
+    # An ID token of a sign-in has no scope of its own: it stands for the session that it came with. One that was made
+    # here has the scopes of what it was made from, or they could be had back by way of it.
+    theirs = str(held.claims.get("scope", held.session.scope)).split()
     granted = [scope for scope in scopes or theirs if scope in theirs and scope in existing]
     if scopes and not granted:
         raise errors.InvalidParameter(
             "None of the scopes can be granted: the subject's token or the client lacks them."
         )
-    made = _claims(env, client, held, wanted, granted, oauth)
+    made = _claims(env, client, held, wanted, theirs, oauth)
+    made["scope"] = " ".join(granted)
     made["exp"] = min(made["exp"], held.claims["exp"])
     if audience or resource:
         made["aud"] = audience or resource
@@ -106,7 +108,7 @@ def allowed(client: Client, *, delegation: bool) -> bool:
 
 
 def _claims(
-    env: Env, client: Client, held: verify.Verified, wanted: str, granted: list[str], oauth: bool
+    env: Env, client: Client, held: verify.Verified, wanted: str, theirs: list[str], oauth: bool
 ) -> dict[str, Any]:
     common: dict[str, Any] = {
         "iss": claims.issuer(env.settings, client.pool),
@@ -117,19 +119,18 @@ def _claims(
         "now": env.now(),
     }
     if wanted == "access":
-        return {**claims.of_access(**common, oauth=oauth), "scope": " ".join(granted)}
-    return claims.of_id(**common, scopes=_attributes_for(held.session), at_hash=None, nonce=None)
+        return claims.of_access(**common, oauth=oauth)
+    return claims.of_id(**common, scopes=_attributes_for(theirs), at_hash=None, nonce=None)
 
 
-def _attributes_for(session: LoginSession) -> list[str] | None:
+def _attributes_for(theirs: list[str]) -> list[str] | None:
     """The scopes that an ID token's attributes are chosen by; None for all. Whoever was given neither may know nothing
     of the user but what an access token tells. Raises errors.InvalidParameter."""
-    scopes = session.scope.split()
-    if claims.API_SCOPE in scopes:
+    if claims.API_SCOPE in theirs:
         return None
-    if "openid" not in scopes:
-        raise errors.InvalidParameter("The session of the subject's token has no scope for an ID token.")
-    return scopes
+    if "openid" not in theirs:
+        raise errors.InvalidParameter("The subject's token has no scope for an ID token.")
+    return theirs
 
 
 def _check_resource(env: Env, client: Client, identifier: str) -> None:

@@ -183,7 +183,7 @@ def test_an_id_token_tells_no_more_than_the_session_may_know(
     env: Env, app_client: Client, service: Client, user: User
 ) -> None:
     nothing = signed_in(env, app_client, user, scope=f"{API}/read").access
-    with pytest.raises(errors.InvalidParameter, match="no scope for an ID token"):
+    with pytest.raises(errors.InvalidParameter, match="has no scope for an ID token"):
         derive(env, service, nothing, wanted="id")
     all_of_it = issued(env, app_client, user).access  # by API
     assert "email" in claims_of(env, service, derive(env, service, all_of_it, wanted="id").token)
@@ -196,6 +196,22 @@ def test_an_id_token_stands_for_the_scopes_of_its_session(
     assert derive(env, service, subject.id or "", kind="id").scope == f"openid email {API}/read"
     with pytest.raises(errors.InvalidParameter, match="None of the scopes"):
         derive(env, service, subject.id or "", kind="id", scopes=[f"{API}/write"])
+
+
+def test_what_a_token_lacks_does_not_come_back_by_way_of_an_id_token(
+    env: Env, app_client: Client, pool: Pool, user: User
+) -> None:
+    allowed = a_client(env, pool, explicit_auth_flows=BOTH, allowed_oauth_scopes=["openid", "email", API_SCOPE])
+    subject = signed_in(env, app_client, user, scope=f"openid email {API_SCOPE}").access
+    narrow = derive(env, allowed, subject, scopes=["openid"]).token
+    by_way = derive(env, allowed, narrow, wanted="id").token
+    assert derive(env, allowed, by_way, kind="id").scope == "openid"
+    assert derive(env, allowed, derive(env, allowed, by_way, kind="id", wanted="id").token, kind="id").scope == "openid"
+    with pytest.raises(errors.InvalidParameter, match="None of the scopes"):
+        derive(env, allowed, by_way, kind="id", scopes=[API_SCOPE])
+    mail = derive(env, allowed, subject, scopes=["email"]).token
+    with pytest.raises(errors.InvalidParameter, match="has no scope for an ID token"):
+        derive(env, allowed, mail, wanted="id")
 
 
 # -- what a derived token opens ------------------------------------------------------------------------------------
