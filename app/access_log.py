@@ -17,6 +17,13 @@ EVERY = 0.25
 """Seconds between two writes."""
 
 
+def one_line(text: str) -> str:
+    """A path comes decoded: a `%0A` in it would begin a line of its own, and say there what a stranger likes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class Together(logging.Handler):
     """Collects lines without a lock (appending to a deque is atomic) and writes them from a thread of its own."""
 
@@ -50,7 +57,7 @@ class Together(logging.Handler):
         lines = []
         while self._lines:
             try:
-                lines.append(self._lines.popleft())
+                lines.append(one_line(self._lines.popleft()))
             except IndexError:  # the thread and the end of the process took from it at once
                 break
         if lines:
