@@ -20,6 +20,8 @@ from app.api.errors import Serialization
 
 DEEPEST = 20
 """Levels of a free document: enough for any, and nothing that later recurses into it gets lost."""
+MOST_TOLD = 100
+"""Violations of one request: a list of nothing but empty members would be told at thirty times its own length."""
 NO_NUL = "Member must not contain the character U+0000"
 """PostgreSQL can store every character but this one."""
 RANGES = {"integer": (-(2**31), 2**31 - 1, "Integer"), "long": (-(2**63), 2**63 - 1, "Long")}
@@ -213,6 +215,7 @@ class Sequence:
         if type(value) is not list:
             raise Serialization("Unexpected field type")
         given = [one for one in value if one is not None]
+        size = len(given)
         if isinstance(self.member, Scalar):
             if any([self.member.broken(one) for one in given]):
                 shown = "" if self.secret or self.member.secret else f"'[{', '.join(map(str, given))}]' "
@@ -220,8 +223,13 @@ class Sequence:
                 wrong.append(_violation(shown, path, f"Member must satisfy constraint: [{every}]"))
         else:
             member = self.member
-            given = [member.read(one, f"{path}.{place}.member", wrong) for place, one in enumerate(given, 1)]
-        wrong.extend(_violation("", path, reason) for reason in _size(self, len(given)))
+            read = []
+            for place, one in enumerate(given, 1):
+                if len(wrong) >= MOST_TOLD:
+                    break
+                read.append(member.read(one, f"{path}.{place}.member", wrong))
+            given = read
+        wrong.extend(_violation("", path, reason) for reason in _size(self, size))
         return given
 
 

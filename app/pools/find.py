@@ -14,7 +14,9 @@ _CLIENT_ID = re.compile(r"[\w+]{1,128}", re.ASCII)
 
 
 def pool(env: Env, pool_id: str) -> Pool:
-    """Raises errors.UnknownPool."""
+    """Raises errors.UnknownPool. An id may come out of a token that nobody has verified yet: see `client`."""
+    if "\0" in pool_id:
+        raise errors.UnknownPool(pool_id)
 
     def load() -> Pool | None:
         with env.aside() as session:

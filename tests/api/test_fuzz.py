@@ -53,7 +53,7 @@ operations.load()
 
 GIVEN = os.environ.get("COGNATE_FUZZ_EXAMPLES")
 EXAMPLES = int(GIVEN or 6)
-SLOW = 15
+SLOW = 60
 """Seconds for one answer, on a machine that has other things to do."""
 
 FUZZED = settings(

@@ -282,6 +282,14 @@ def test_a_pattern_does_not_hang_the_server(member: str, text: str) -> None:
     assert time.process_time() - began < 0.5
 
 
+def test_a_list_of_nothing_is_not_told_at_length() -> None:
+    """Two megabytes of them would be answered with sixty, to anybody."""
+    for empty in ({}, {"Name": ""}):
+        said = refused("SignUp", {"ClientId": "1", "Username": "a", "UserAttributes": [empty] * 10_000})
+        assert said.startswith(f"{shapes.MOST_TOLD} validation errors detected: Value ")
+        assert len(said) < 50_000
+
+
 def test_deep_json_does_not_exhaust_the_stack() -> None:
     deep = b'{"ClientMetadata":' * 900 + b"{}" + b"}" * 900
     with pytest.raises(Serialization):
