@@ -4,9 +4,9 @@ The words are those of the API, because people know them and every tool has them
 operation that sets it takes, checked by the same shapes, and it is set by that very operation. What the API lets nobody
 change (sign-in names, letter case, attributes) is told apart here and made by app.pools.changes.
 
-Of an existing pool a document changes what it names. What it leaves out stays; null unsets; what it does not list is
-removed only when asked to. So a document can be one pool's whole configuration or three lines for many pools, and
-applied twice it changes nothing the second time. Users, secrets and signing keys are never in it.
+Of an existing pool a document changes what it names. What it leaves out stays; null is the default again; what it does
+not list is removed only when asked to. So a document can be one pool's whole configuration or three lines for many
+pools, and applied twice it changes nothing the second time. Users, secrets and signing keys are never in it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from app.models import (
     UICustomization,
 )
 from app.models.branding import ALL
+from app.models.pool import ACR_LEVELS
 from app.policy.attributes import DEVELOPER, standard_attributes
-from app.pools import find
+from app.pools import app_clients, client_settings, find, pool_settings, user_pools
+from app.pools.domains import CLASSIC
 from app.pools.plans import NAMING, Plan, custom
 
 Given = Mapping[str, Any]
@@ -347,7 +349,7 @@ def _style(row: ManagedLoginBranding, assets: Sequence[BrandingAsset]) -> dict[s
         for one in assets
     ]
     if row.provided:
-        return {"UseCognitoProvidedValues": True}
+        return _present(UseCognitoProvidedValues=True, Assets=images or None)
     return _present(Settings=row.settings, Assets=images or None)
 
 
@@ -410,7 +412,7 @@ def differences(
         *_of_pool(present, given),
         *_many(present, given, "ResourceServers", "CreateResourceServer", "UpdateResourceServer"),
         *_many(present, given, "Domains", "CreateUserPoolDomain", "UpdateUserPoolDomain"),
-        *_of_clients(present, given),
+        *_of_clients(present, given, prune),
         *_removed(present, given, "Clients", "DeleteUserPoolClient", prune),
         *_removed(present, given, "ResourceServers", "DeleteResourceServer", prune),
         *_many(present, given, "Groups", "CreateGroup", "UpdateGroup"),
@@ -418,9 +420,14 @@ def differences(
         *_single(present, given, "Mfa", "SetUserPoolMfaConfig"),
         *_single(present, given, "SessionConfiguration", "SetUserPoolSessionConfiguration"),
         *_logs(present, given),
-        *_single(present, given, "UICustomization", "SetUICustomization"),
+        *_looking("UICustomization", present, given),
     ]
+    actions.sort(key=lambda action: not _takes_a_look_away(action))  # which is refused without a domain
     return Differences(structural(pool, given, prune=prune), tuple(actions))
+
+
+def _takes_a_look_away(action: Action) -> bool:
+    return action.operation == "SetUICustomization" and not {"CSS", "ImageFile"} & action.members.keys()
 
 
 def structural_lines(planned: Plan) -> list[str]:
@@ -456,17 +463,59 @@ def lines_of_new(given: Given) -> list[str]:
     return found
 
 
-def merged(present: Any, given: Any) -> Any:
-    """What is there with what is given written over it: member by member; a list as a whole; null takes away."""
+def merged(present: Any, given: Any, defaults: Any = None) -> Any:
+    """What is there with what is given written over it: member by member; a list as a whole; null takes away, or is
+    the default where there is one."""
     if not isinstance(given, dict):
         return given
     found = dict(present) if isinstance(present, dict) else {}
+    usual = defaults if isinstance(defaults, dict) else {}
     for name, value in given.items():
-        if value is None:
-            found.pop(name, None)
+        if value is not None:
+            found[name] = merged(found.get(name), value, usual.get(name))
+        elif name in usual:
+            found[name] = usual[name]
         else:
-            found[name] = merged(found.get(name), value)
+            found.pop(name, None)
     return found
+
+
+def _defaults() -> dict[str, Any]:
+    """What is told of a section of which nothing was ever given, so that null can be compared with what is there."""
+    pool = wire.outward(registry.structure("UserPoolType"), pool_settings.for_new_pool({}))
+    pool["AdminCreateUserConfig"].pop("UnusedAccountValidityDays")
+    levels = wire.outward(registry.structure("UserPoolType").members["AcrConfiguration"].shape, ACR_LEVELS)
+    return {
+        "Pool": {name: value for name, value in {**pool, "AcrConfiguration": levels}.items() if value not in ({}, [])},
+        "Mfa": {"MfaConfiguration": "OFF"},
+        "SessionConfiguration": wire.outward(
+            registry.structure("GetUserPoolSessionConfigurationResponse"), user_pools.SESSIONS
+        ),
+        "ResourceServers": {"Scopes": []},
+        "Domains": {"ManagedLoginVersion": CLASSIC},
+        "Clients": wire.outward(registry.structure("UserPoolClientType"), client_settings.DEFAULTS),
+        "SSOSession": wire.outward(
+            registry.structure("GetUserPoolClientSessionConfigurationResponse"), app_clients.SESSION
+        ),
+    }
+
+
+LASTING = {
+    "UpdateUserPool": ("PoolName", "DcrConfiguration"),
+    "UpdateUserPoolClient": ("ClientName",),
+    "UpdateUserPoolDomain": ("CustomDomainConfig",),
+    "UpdateGroup": ("Description", "RoleArn", "Precedence"),
+    "UpdateTerms": ("TermsSource", "Enforcement", "Links"),
+}
+"""What an operation leaves as it was when it is not told."""
+
+
+def _updating(operation: str, path: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """The lines of an update. Raises errors.InvalidParameter for what it cannot do, and would be asked for ever."""
+    for name in LASTING.get(operation, ()):
+        if name in before and name not in after:
+            raise errors.InvalidParameter(f"{path}.{name} cannot be taken away, only changed.")
+    return tuple(_lines(path, before, after))
 
 
 def _lines(path: str, before: Any, after: Any) -> Iterator[str]:
@@ -499,8 +548,9 @@ def _short(value: Any) -> str:
 def _of_pool(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
     apart = {*STRUCTURAL, "Schema"}
     before = {name: value for name, value in (present.get("Pool") or {}).items() if name not in apart}
-    after = merged(before, {n: v for n, v in (given.get("Pool") or {}).items() if n not in apart})
-    lines = tuple(_lines("Pool", before, after))
+    said = {name: value for name, value in (given.get("Pool") or {}).items() if name not in apart}
+    after = {name: one for name, one in merged(before, said, _defaults()["Pool"]).items() if one not in ({}, [])}
+    lines = _updating("UpdateUserPool", "Pool", before, after)
     if lines:
         # Whatever UpdateUserPool is not told again it resets (reference: 2.2).
         mfa = (present.get("Mfa") or {}).get("MfaConfiguration")
@@ -509,7 +559,7 @@ def _of_pool(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[A
 
 def _single(present: Mapping[str, Any], given: Mapping[str, Any], section: str, operation: str) -> Iterator[Action]:
     before = present.get(section) or {}
-    after = merged(before, given.get(section) or {})
+    after = merged(before, given.get(section) or {}, _defaults().get(section))
     lines = tuple(_lines(section, before, after))
     if lines:
         yield Action(lines, operation, after)
@@ -528,14 +578,15 @@ def _many(
 ) -> Iterator[Action]:
     key = KEYS[section]
     there = {one[key]: one for one in present.get(section) or []}
+    usual = _defaults().get(section)
     for one in given.get(section) or []:
         name = one[key]
         before = there.get(name)
-        after = merged(before or {}, one)
+        after = merged(before or {}, one, usual)
         if before is None:
             yield Action((f"+ {section}[{name}]",), create, after)
         elif before != after:
-            yield Action(tuple(_lines(f"{section}[{name}]", before, after)), update, after)
+            yield Action(_updating(update, f"{section}[{name}]", before, after), update, after)
 
 
 def _removed(
@@ -574,7 +625,8 @@ def _paired(
 NESTED = ("UICustomization", "ManagedLogin", "Terms", "SSOSession")
 
 
-def _of_clients(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
+def _of_clients(present: Mapping[str, Any], given: Mapping[str, Any], prune: bool) -> Iterator[Action]:
+    usual = _defaults()["Clients"]
     for there, one in _paired(present, given):
         name = str(one.get("ClientName") or (there or {}).get("ClientName"))
         where = f"Clients[{name}]"
@@ -590,49 +642,93 @@ def _of_clients(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterato
             yield Action((f"+ {where}",), "CreateUserPoolClient", merged({}, plain))
         else:
             before = {key: value for key, value in there.items() if key not in NESTED}
-            after = merged(before, plain)
+            after = merged(before, plain, usual)
             if after.get("GenerateSecret", False) != before.get("GenerateSecret", False):
                 raise errors.InvalidParameter(
                     f"Client {there['ClientId']} ({name}): whether a client has a secret is decided when it is made. "
                     "AddUserPoolClientSecret and DeleteUserPoolClientSecret change which."
                 )
-            lines = tuple(_lines(where, before, after))
+            lines = _updating("UpdateUserPoolClient", where, before, after)
             if lines:
                 after.pop("GenerateSecret", None)
                 yield Action(lines, "UpdateUserPoolClient", after)
-        yield from _of_client(where, name, there or {}, one)
+        yield from _of_client(where, name, there or {}, one, prune)
+
+
+def _of_client(
+    where: str, name: str, there: Mapping[str, Any], one: Mapping[str, Any], prune: bool
+) -> Iterator[Action]:
+    """What belongs to a client and is set by operations of its own."""
+    mine = _present(ClientId=there.get("ClientId"))
+    of = None if mine else name
+    for action in _looking(f"{where}.UICustomization", there, one):
+        yield Action(action.lines, action.operation, {**action.members, **mine}, of)
+    if "ManagedLogin" in one:
+        for action in _styling(f"{where}.ManagedLogin", there.get("ManagedLogin"), one["ManagedLogin"]):
+            yield Action(action.lines, action.operation, {**action.members, **mine}, of)
+    before, said = ({name: each[name] for name in ("SSOSession",) if name in each} for each in (there, one))
+    after = merged(before, said, _defaults()["SSOSession"])
+    lines = tuple(_lines(where, before, after))
+    if lines:
+        yield Action(lines, "SetUserPoolClientSessionConfiguration", {**after, **mine}, of)
+    kept = {terms["TermsName"]: terms for terms in there.get("Terms") or []}
+    for terms in one.get("Terms") or []:
+        path = f"{where}.Terms[{terms.get('TermsName')}]"
+        was = kept.pop(terms.get("TermsName"), None)
+        will = merged(was or {}, terms)
+        lines = _updating("UpdateTerms", path, was or {}, will)
+        if lines:
+            yield Action(lines, "UpdateTerms" if was else "CreateTerms", {**will, **mine}, of)
+    if prune and one.get("Terms") is not None:
+        for gone in kept:
+            yield Action((f"- {where}.Terms[{gone}]",), "DeleteTerms", {"TermsName": gone, **mine}, of)
+
+
+def _looking(path: str, present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
+    """A look that is given; null is none."""
+    before = present.get("UICustomization") or {}
+    said = given.get("UICustomization", {})
+    after = {} if said is None else merged(before, said)
+    lines = tuple(_lines(path, before, after))
+    if lines:
+        yield Action(lines, "SetUICustomization", after)
+
+
+def _styling(path: str, before: Mapping[str, Any] | None, given: Mapping[str, Any] | None) -> Iterator[Action]:
+    """How a style becomes the one that is given. An update takes nothing away: where something has to go, all does,
+    and what stays is given anew."""
+    if given is None:
+        if before is not None:
+            yield Action(tuple(_lines(path, before, {})), "DeleteManagedLoginBranding", {})
+        return
+    after = _styled(before or {}, given)
+    lines = tuple(_lines(path, before or {}, after))
+    if not lines:
+        return
+    if before is not None and not after.get("UseCognitoProvidedValues") and _loses(before, after):
+        yield Action((), "UpdateManagedLoginBranding", {"UseCognitoProvidedValues": True})
+    yield Action(lines, "CreateManagedLoginBranding" if before is None else "UpdateManagedLoginBranding", after)
 
 
 def _styled(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """A style is the server's own or the customer's, and the customer's is one JSON document, in which null is null."""
     other = bool(given) and bool(given.get("UseCognitoProvidedValues")) != bool(before.get("UseCognitoProvidedValues"))
     found: dict[str, Any] = merged({} if other else before, {n: v for n, v in given.items() if n != "Settings"})
+    found = {name: value for name, value in found.items() if value not in (False, [])}  # as it is told
     return {**found, "Settings": given["Settings"]} if given.get("Settings") is not None else found
 
 
-def _of_client(where: str, name: str, there: Mapping[str, Any], one: Mapping[str, Any]) -> Iterator[Action]:
-    """What belongs to a client and is set by operations of its own."""
-    mine = _present(ClientId=there.get("ClientId"))
-    of = None if mine else name
-    for section, set_by in (("UICustomization", "SetUICustomization"), ("ManagedLogin", "")):
-        before = there.get(section)
-        after = _styled(before or {}, one.get(section) or {})
-        lines = tuple(_lines(f"{where}.{section}", before or {}, after))
-        if lines:
-            operation = set_by or ("UpdateManagedLoginBranding" if before else "CreateManagedLoginBranding")
-            yield Action(lines, operation, {**after, **mine}, of)
-    session = {"SSOSession": one["SSOSession"]} if one.get("SSOSession") else {}
-    before = {key: value for key, value in there.items() if key == "SSOSession"}
-    lines = tuple(_lines(where, before, merged(before, session)))
-    if lines:
-        yield Action(lines, "SetUserPoolClientSessionConfiguration", {**merged(before, session), **mine}, of)
-    kept = {terms["TermsName"]: terms for terms in there.get("Terms") or []}
-    for terms in one.get("Terms") or []:
-        was = kept.get(terms.get("TermsName"))
-        will = merged(was or {}, terms)
-        lines = tuple(_lines(f"{where}.Terms[{terms.get('TermsName')}]", was or {}, will))
-        if lines:
-            yield Action(lines, "UpdateTerms" if was else "CreateTerms", {**will, **mine}, of)
+def _loses(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether merging the one style into the other leaves something of it."""
+    images = ({(each["Category"], each["ColorMode"]) for each in one.get("Assets") or []} for one in (before, after))
+    was, will = images
+    return not was <= will or _left(before.get("Settings"), after.get("Settings"))
+
+
+def _left(before: Any, after: Any) -> bool:
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return isinstance(before, dict) and after is None
+    return any(name not in after or _left(value, after[name]) for name, value in before.items())
 
 
 # -- doing it --------------------------------------------------------------------------------------------------
@@ -698,11 +794,11 @@ def perform(env: Env, pool: Pool, actions: Sequence[Action], done: Callable[[Act
 
 def _with_ids(env: Env, pool: Pool, action: Action, members: dict[str, Any]) -> dict[str, Any]:
     """What is updated by an id of its own, found by what the document knows it by."""
-    if action.operation == "UpdateManagedLoginBranding":
+    if action.operation in ("UpdateManagedLoginBranding", "DeleteManagedLoginBranding"):
         query = select(ManagedLoginBranding.id).where(ManagedLoginBranding.client_id == members.pop("ClientId"))
         with env.reading() as session:
             return {**members, "ManagedLoginBrandingId": session.scalar(query)}
-    if action.operation == "UpdateTerms":
+    if action.operation in ("UpdateTerms", "DeleteTerms"):
         mine = (Terms.client_id == members.pop("ClientId"), Terms.name == members["TermsName"])
         with env.reading() as session:
             return {**members, "TermsId": session.scalar(select(Terms.id).where(*mine))}

@@ -98,10 +98,15 @@ def apply(
             _tell(planned, differences)
             planned.refuse(retire_misfits=retire_misfits)
             _confirm(yes, f"Change the pool {found.id} ({found.name})?")
-        if planned.after:
-            changes.begin(env, found, planned, runner=runner, retire_misfits=retire_misfits)
-            _run(env, found, runner, retire_misfits, users=not fresh)
-        blueprint.perform(env, found, differences.actions, lambda action: None)
+        try:
+            if planned.after:
+                changes.begin(env, found, planned, runner=runner, retire_misfits=retire_misfits)
+                _run(env, found, runner, retire_misfits, users=not fresh)
+            blueprint.perform(env, found, differences.actions, lambda action: None)
+        except errors.Refusal:
+            if fresh:
+                click.echo(f"The pool is made in part: `cognate pool apply {found.id} FILE` goes on.")
+            raise
         click.echo("Done.")
 
 

@@ -221,7 +221,7 @@ class Pool(Base):
 def _naming(generation: int, settings: dict[str, Any]) -> Naming:
     return Naming(
         generation=generation,
-        case_sensitive=bool(settings["username_configuration"]["case_sensitive"]),
+        case_sensitive=bool((settings.get("username_configuration") or {}).get("case_sensitive", True)),
         alias_attributes=tuple(settings.get("alias_attributes", [])),
         username_attributes=tuple(settings.get("username_attributes", [])),
     )

@@ -34,7 +34,7 @@ PROPERTIES: dict[str, frozenset[str]] = {
         "idpButton-customizable": "height width text-align margin-bottom color background-color border-color",
         "idpButton-customizable:hover": "color background-color border-color",
         "idpDescription-customizable": "padding-top padding-bottom padding display font-size",
-        "inputField-customizable": "width height color background-color border",
+        "inputField-customizable": "width height color background-color border border-radius",
         "inputField-customizable:focus": "border-color outline",
         "label-customizable": "font-weight",
         "legalText-customizable": "color font-size",
@@ -42,13 +42,15 @@ PROPERTIES: dict[str, frozenset[str]] = {
         "passwordCheck-notValid-customizable": "color",
         "passwordCheck-valid-customizable": "color",
         "redirect-customizable": "text-align",
-        "socialButton-customizable": "height text-align width margin-bottom",
-        "submitButton-customizable": "font-size font-weight margin width height color background-color",
+        "socialButton-customizable": "height text-align width margin-bottom border-radius padding",
+        "submitButton-customizable": "font-size font-weight margin width height color background-color text-align",
         "submitButton-customizable:hover": "color background-color",
         "textDescription-customizable": "padding-top padding-bottom display font-size",
     }.items()
 }
-"""What each selector may set. The reference gives no properties for the hovers and for `redirect`: theirs are ours."""
+"""What each selector may set. The reference gives no properties for the hovers and for `redirect`: theirs are ours. The
+radius of fields, radius and padding of social buttons, and the alignment of the submit button are not in its list
+either: the template that the service hands out has them, and a customer's sheet starts from that."""
 
 
 @dataclass(frozen=True)

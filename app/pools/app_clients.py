@@ -17,6 +17,8 @@ from app.pools import client_secrets, client_settings, find, user_pools
 
 MOST = 1000
 """Clients of a pool (reference: 12.2)."""
+SESSION = {"sso_session": {"max_validity_minutes": 60}}
+"""For how long a browser is recognised where nobody has said (reference: 6.8)."""
 
 
 def create(
@@ -91,6 +93,10 @@ def _changed(env: Env, row: Client) -> None:
 
 def delete(env: Env, client: Client) -> None:
     """Remove a client and what belongs to it; its users' sessions end. Raises errors.UnknownClient."""
+    env.patiently(lambda: _delete(env, client))
+
+
+def _delete(env: Env, client: Client) -> None:
     with env.transaction():
         gone = env.db.scalar(sql_delete(Client).where(Client.id == client.id).returning(Client.id))
         if gone is None:

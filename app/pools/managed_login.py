@@ -120,9 +120,10 @@ def update(
     settings: Any | None,
     assets: Sequence[Asset] | None,
 ) -> Style:
-    """Back to the provided values, or on with what is given: what is not given stays, so that a style larger than a
-    request can be made by several. An object in the settings is merged, all else replaces; a picture replaces the one
-    of its category and colour mode. Of two at once none is lost: each merges with what the other has written.
+    """Back to the provided values, with such pictures as are given; or on with what is given: what is not given stays,
+    so that a style larger than a request can be made by several. An object in the settings is merged, all else
+    replaces; a picture replaces the one of its category and colour mode. Of two at once none is lost: each merges with
+    what the other has written.
 
     Raises errors.InvalidParameter, ResourceNotFound.
     """
@@ -153,10 +154,9 @@ def delete(env: Env, pool: Pool, *, branding_id: str) -> None:
 
 
 def _check(provided: bool | None, settings: Any | None, assets: Sequence[Asset] | None) -> None:
-    own = settings is not None or assets is not None
-    if provided and own:
-        raise errors.InvalidParameter("Settings and Assets must be left out when UseCognitoProvidedValues is true.")
-    if not provided and not own:
+    if provided and settings is not None:
+        raise errors.InvalidParameter("Settings must be left out when UseCognitoProvidedValues is true.")
+    if not provided and settings is None and assets is None:
         raise errors.InvalidParameter("Give Settings or Assets, or set UseCognitoProvidedValues to true.")
     if settings is not None:
         if not isinstance(settings, dict):

@@ -44,7 +44,6 @@ def for_new_pool(given: Mapping[str, Any]) -> Settings:
     """The settings of a new pool: as given, with defaults. Raises errors.InvalidParameter, UserPoolTagging."""
     kept = {name: value for name, value in given.items() if name not in UPDATED and value is not None}
     kept["attributes"] = schema.for_new_pool(kept.pop("schema", []))
-    kept.setdefault("username_configuration", {"case_sensitive": True})
     if kept.get("alias_attributes") and kept.get("username_attributes"):
         raise errors.InvalidParameter(
             "Only one of the aliasAttributes or usernameAttributes can be set in a user pool."
@@ -66,7 +65,16 @@ def updated(present: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
         # The one member of an update that is put back only in part (reference: 2.5).
         policies = {"sign_in_policy": present["policies"].get("sign_in_policy")}
     kept = {name: value for name, value in present.items() if name not in UPDATED}
-    return _completed(kept, {**given, "policies": policies})
+    return _completed(kept, {**_without_echoes(present, given), "policies": policies})
+
+
+def _without_echoes(present: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+    """An update without a legacy message that only says again what was described, beside a template that has another
+    one by now: the template is the change. (Terraform's provider sends such; the service takes them.)"""
+    template = given.get("verification_message_template") or {}
+    before = present["verification_message_template"]
+    echoed = {old for old, new in _MIRRORS.items() if new in template and given.get(old) == before.get(new)}
+    return {name: value for name, value in given.items() if name not in echoed}
 
 
 def _completed(kept: Settings, given: Mapping[str, Any]) -> Settings:

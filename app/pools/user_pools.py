@@ -19,6 +19,8 @@ FEW = 10_000
 """Users that are counted at every call."""
 COUNT_KEPT = 900
 """Seconds for which the count of more is believed."""
+SESSIONS: dict[str, Any] = {"user_session_tracking": "DISABLED", "token_session": {"max_per_user": 20}}
+"""How sessions are tracked where nobody has said (reference: 6.8)."""
 
 
 def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str = "RS256") -> Pool:
@@ -122,6 +124,10 @@ def count_users(env: Env, pool: Pool) -> int:
 
 def delete(env: Env, pool: Pool) -> None:
     """Remove a pool and everything in it. Raises errors.InvalidParameter while it is protected or has a domain."""
+    env.patiently(lambda: _delete(env, pool))
+
+
+def _delete(env: Env, pool: Pool) -> None:
     with env.transaction():
         row = locked(env, pool, alone=True)  # or it would not see the domain that it is just getting
         if row.protected:

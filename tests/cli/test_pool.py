@@ -1,5 +1,7 @@
 """`cognate pool`: a pool as a file, and changes that the API does not make."""
 
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from app.models import Pool
 from app.pools import changes, client_secrets, domains, plans, resource_servers
 from app.pools import find as pools
 from app.pools.names import Collided
+from tests import pictures
 from tests.build import a_client, a_machine, a_pool, a_user
 from tests.cli.conftest import Run
 from tests.conftest import Clock
@@ -266,6 +269,231 @@ def test_what_belongs_to_a_client_is_made_with_it_and_altered_later(run: Run, en
     after = shown(run, pool.id)
     assert after["Pool"]["UserPoolTags"] == {"stage": "two"}
     assert after["Pool"]["DeletionProtection"] == "ACTIVE", "UpdateUserPool resets nothing that is not meant"
+
+
+TERMS = {
+    "TermsName": "terms-of-use",
+    "TermsSource": "LINK",
+    "Enforcement": "NONE",
+    "Links": {"cognito:default": "https://example.com/terms"},
+}
+CSS = ".banner-customizable { background-color: #fff; }"
+
+
+def an_image(mode: str) -> dict[str, Any]:
+    picture = base64.b64encode(pictures.png()).decode("ascii")
+    return {"Category": "FORM_LOGO", "ColorMode": mode, "Extension": "PNG", "Bytes": picture}
+
+
+STYLES: list[dict[str, Any] | None] = [
+    {"Settings": {"a": {"b": 1, "c": [1]}, "d": None}, "Assets": [an_image("DARK"), an_image("LIGHT")]},
+    {"Settings": {"a": {"c": [2]}}, "Assets": [an_image("LIGHT")]},
+    {"UseCognitoProvidedValues": True, "Assets": [an_image("DARK")]},
+    {"Settings": {"a": 1}},
+    {"Settings": {"a": {"b": 1}}, "UseCognitoProvidedValues": False, "Assets": [an_image("DARK")]},
+    {"Settings": {"a": 1}, "Assets": []},
+    {"UseCognitoProvidedValues": True},
+    None,
+    {"Settings": {}},
+]
+
+
+def test_a_style_becomes_the_one_of_the_file_whatever_it_was(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    for style in STYLES:
+        path = rewrite(file, {"Clients": [{"ClientName": "Web", "ManagedLogin": style}]})
+        done = run("pool", "apply", pool.id, path, "--yes")
+        assert done.exit_code == 0, (style, done.exception)
+        (client,) = shown(run, pool.id)["Clients"]
+        wanted = None if style is None else {name: value for name, value in style.items() if value not in (False, [])}
+        assert client.get("ManagedLogin") == wanted
+        assert run("pool", "apply", pool.id, path, "--prune").output == "Nothing to change.\n"
+
+
+def test_looks_styles_and_terms_are_taken_away_by_null_and_by_pruning(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    look = {"CSS": CSS}
+    privacy = {**TERMS, "TermsName": "privacy-policy"}
+    web = {"ClientName": "Web", "UICustomization": look, "ManagedLogin": {"Settings": {}}, "Terms": [privacy, TERMS]}
+    document = {"Clients": [web], "Domains": [{"Domain": "people"}], "UICustomization": look}
+    assert run("pool", "apply", pool.id, rewrite(file, document), "--yes").exit_code == 0
+    rest = {"Clients": [{"ClientName": "Web", "Terms": [TERMS]}]}
+    assert run("pool", "apply", pool.id, rewrite(file, rest)).output == "Nothing to change.\n"
+    done = run("pool", "apply", pool.id, rewrite(file, rest), "--prune", "--yes")
+    assert done.output.splitlines() == ["- Clients[Web].Terms[privacy-policy]", "Done."]
+    nothing: dict[str, Any] = {"ClientName": "Web", "UICustomization": None, "ManagedLogin": None, "Terms": []}
+    gone = {"Clients": [nothing], "Domains": [], "UICustomization": None}
+    done = run("pool", "apply", pool.id, rewrite(file, gone), "--prune", "--yes")
+    assert done.exit_code == 0, done.exception
+    assert done.output.splitlines() == [
+        f"- Clients[Web].UICustomization.CSS: {CSS}",
+        f"- UICustomization.CSS: {CSS}",
+        "- Domains[people]",
+        "- Clients[Web].ManagedLogin.Settings: {}",
+        "- Clients[Web].Terms[terms-of-use]",
+        "Done.",
+    ]
+    after = shown(run, pool.id)
+    assert not {"UICustomization", "ManagedLogin", "Terms"} & after["Clients"][0].keys()
+    assert after["Domains"] == [] and "UICustomization" not in after
+    assert run("pool", "apply", pool.id, str(file), "--prune").output == "Nothing to change.\n"
+
+
+def everything() -> dict[str, Any]:
+    """A document with every section."""
+    function = "arn:aws:lambda:us-east-1:000000000000:function:f"
+    web = {
+        "ClientName": "Web",
+        "AllowedOAuthFlowsUserPoolClient": True,
+        "AllowedOAuthFlows": ["code"],
+        "AllowedOAuthScopes": ["openid", "api/read"],
+        "CallbackURLs": ["https://app.example.com/"],
+        "RefreshTokenValidity": 5,
+        "TokenValidityUnits": {"RefreshToken": "hours"},
+        "PreventUserExistenceErrors": "ENABLED",
+        "UICustomization": {"CSS": CSS},
+        "ManagedLogin": {"Settings": {"a": 1}},
+        "Terms": [TERMS],
+        "SSOSession": {"MaxValidityMinutes": 7},
+    }
+    group = {"GroupName": "staff", "Description": "All of us", "Precedence": 3}
+    arn = "arn:aws:logs:us-east-1:000000000000:log-group:people"
+    return {
+        "Pool": {
+            "PoolName": "Everything",
+            "Policies": {"PasswordPolicy": {"MinimumLength": 12, "RequireSymbols": True}},
+            "LambdaConfig": {"PreSignUp": function},
+            "AutoVerifiedAttributes": ["email"],
+            "VerificationMessageTemplate": {"DefaultEmailOption": "CONFIRM_WITH_LINK"},
+            "AccountRecoverySetting": {"RecoveryMechanisms": [{"Name": "verified_email", "Priority": 1}]},
+            "DeviceConfiguration": {"ChallengeRequiredOnNewDevice": True, "DeviceOnlyRememberedOnUserPrompt": False},
+            "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": True},
+            "AcrConfiguration": {"Level1": {"AcrValue": "one"}},
+            "UserPoolTags": {"team": "one"},
+            "UserPoolTier": "PLUS",
+            "DeletionProtection": "ACTIVE",
+            "UsernameConfiguration": {"CaseSensitive": False},
+            "Schema": [
+                {"Name": "custom:tier", "AttributeDataType": "String", "Required": True, "Mutable": True},
+            ],
+        },
+        "Mfa": {"MfaConfiguration": "OPTIONAL", "SoftwareTokenMfaConfiguration": {"Enabled": True}},
+        "SessionConfiguration": {"UserSessionTracking": "ENABLED", "TokenSession": {"MaxPerUser": 3}},
+        "LogConfigurations": [
+            {
+                "LogLevel": "ERROR",
+                "EventSource": "userNotification",
+                "CloudWatchLogsConfiguration": {"LogGroupArn": arn},
+            }
+        ],
+        "ResourceServers": [
+            {"Identifier": "api", "Name": "API", "Scopes": [{"ScopeName": "read", "ScopeDescription": "Read"}]}
+        ],
+        "Groups": [group],
+        "Clients": [web, {"ClientName": "Other"}],
+        "Domains": [{"Domain": "people", "ManagedLoginVersion": 2}],
+        "UICustomization": {"CSS": CSS},
+    }
+
+
+class Broken(errors.Refusal):
+    """What happens in the middle."""
+
+    code = "Broken"
+
+
+def test_a_file_that_was_half_applied_goes_on_to_its_end_wherever_it_broke(
+    run: Run, env: Env, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = everything()
+    path = str(file)
+    calling = blueprint.call
+    left = 0
+
+    def call(of: Env, name: str, **members: Any) -> dict[str, Any]:
+        nonlocal left
+        if not name.startswith(("Get", "Describe")):
+            if not left:
+                raise Broken
+            left -= 1
+        return calling(of, name, **members)
+
+    def applied(*arguments: str) -> Result:
+        return run("pool", "apply", *arguments, path, "--yes")
+
+    monkeypatch.setattr(blueprint, "call", call)
+    whole, broken = None, -1
+    while whole is None:
+        broken += 1
+        left = broken
+        document["Domains"][0]["Domain"] = f"people{broken}"  # the one before has its name still
+        rewrite(file, document)
+        done = applied()
+        if done.exit_code == 0:
+            whole = done
+        elif broken:
+            refused(done, Broken)
+            (made,) = (line for line in done.output.splitlines() if line.startswith("Made the pool "))
+            pool_id = made.removeprefix("Made the pool ").rstrip(".")
+            assert f"`cognate pool apply {pool_id} FILE` goes on" in done.output
+            left = 100
+            again_done = applied(pool_id)
+            assert again_done.exit_code == 0, again_done.exception
+            found = shown(run, pool_id)
+            assert found["Groups"] == document["Groups"] and len(found["Clients"]) == 2
+            assert found["Clients"][1].items() >= document["Clients"][0].items()
+            assert applied(pool_id).output == "Nothing to change.\n"
+    assert broken > 10
+
+
+def nulled(document: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every member of a document that null can be said of, and what to write below its section for that."""
+    for name, value in document.items():
+        yield (*path, name), {name: None}
+        if isinstance(value, dict) and name != "ManagedLogin":
+            for found, inner in nulled(value, (*path, name)):
+                yield found, {name: inner}
+
+
+def test_null_is_said_once_and_then_there_is_nothing_to_change(run: Run, env: Env, file: Path) -> None:
+    """Of every member of every section: it is the default again, or that is refused."""
+
+    def differences(given: dict[str, Any]) -> blueprint.Differences:
+        return blueprint.differences(pools.pool(env, pool_id), blueprint.shown(env, pools.pool(env, pool_id)), given)
+
+    def apply(given: dict[str, Any]) -> None:
+        blueprint.perform(env, pools.pool(env, pool_id), differences(given).actions, lambda action: None)
+
+    done = run("pool", "apply", rewrite(file, everything()), "--yes")
+    assert done.exit_code == 0, done.exception
+    pool_id = done.output.partition("Made the pool ")[2].partition(".\n")[0]
+    named = {"ResourceServers": "Identifier", "Groups": "GroupName", "Clients": "ClientName", "Domains": "Domain"}
+    refusals = {}
+    for section, value in shown(run, pool_id).items():
+        if section in ("Id", "LogConfigurations"):
+            continue
+        key = named.get(section)
+        for path, said in nulled(value[-1] if key else value):
+            if path[0] in (key, "ClientId", "Schema", "UsernameConfiguration"):
+                continue
+            apply(everything())
+            given = {section: [{key: value[-1][key], **said}] if key else said}
+            try:
+                apply(given)
+            except errors.Refusal as refusal:
+                refusals[".".join((section, *path))] = refusal.message
+            else:
+                assert not differences(given).actions, (section, path)
+    never = {path for path, said in refusals.items() if said.endswith("cannot be taken away, only changed.")}
+    assert never == {"Pool.PoolName", "Groups.Description", "Groups.Precedence"}
+    assert refusals.keys() - never == {  # what the operation itself refuses
+        "Mfa.MfaConfiguration",
+        "Mfa.SoftwareTokenMfaConfiguration",
+        "ResourceServers.Name",
+        "Clients.AllowedOAuthFlows",
+        "Clients.AllowedOAuthScopes",
+        "Clients.CallbackURLs",
+    }
 
 
 def test_a_file_may_come_from_a_pipe(run: Run, env: Env) -> None:

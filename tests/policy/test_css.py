@@ -28,6 +28,19 @@ def test_what_is_documented_passes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("selector", "name", "value"),
+    [
+        ("inputField-customizable", "border-radius", "0px"),
+        ("socialButton-customizable", "border-radius", "2px"),
+        ("socialButton-customizable", "padding", "0 10px"),
+        ("submitButton-customizable", "text-align", "center"),
+    ],
+)
+def test_what_the_service_s_own_template_sets_passes(selector: str, name: str, value: str) -> None:
+    assert css.rules(f".{selector} {{ {name}: {value}; }}") == [Rule(selector, ((name, value),))]
+
+
+@pytest.mark.parametrize(
     "sheet",
     [
         "@import 'https://evil.example/x.css';",

@@ -134,6 +134,33 @@ def test_no_pool_is_given_them_later_and_a_refused_update_changes_nothing(
     assert (after.name, after.settings) == (pool.name, pool.settings)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("sms_verification_message", "sms_message"),
+        ("email_verification_message", "email_message"),
+        ("email_verification_subject", "email_subject"),
+    ],
+)
+def test_a_changed_template_counts_over_a_message_that_only_says_again_what_was_there(
+    env: Env, old: str, new: str
+) -> None:
+    """Terraform's provider sends back what it was told in the legacy member, and the change in the template."""
+
+    def told() -> str:
+        found: str = find.pool(env, pool.id).settings["verification_message_template"][new]
+        return found
+
+    pool = a_pool(env, verification_message_template={new: "one {####}"})
+    change = {"verification_message_template": {new: "two {####}"}, old: "one {####}"}
+    user_pools.update(env, pool, name=None, settings=change)
+    assert told() == "two {####}"
+    with pytest.raises(errors.InvalidParameter, match="must be equal"):
+        user_pools.update(env, pool, name=None, settings=change)  # which says another thing than is there by now
+    user_pools.update(env, pool, name=None, settings={old: "two {####}"})
+    assert told() == "two {####}"
+
+
 @pytest.mark.parametrize("tags", [{f"k{n}": "" for n in range(51)}, {"aws:x": "y"}, {"AWS:x": "y"}])
 def test_tags_that_cannot_be_had(env: Env, tags: dict[str, str]) -> None:
     with pytest.raises(errors.UserPoolTagging):

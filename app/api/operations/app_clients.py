@@ -101,7 +101,7 @@ def get_user_pool_client_session_configuration(call: Call) -> dict[str, Any]:
 
 
 def _session(client: Client) -> dict[str, Any]:
-    found = client.settings.get("session_configuration", {"sso_session": {"max_validity_minutes": 60}})
+    found = client.settings.get("session_configuration", app_clients.SESSION)
     shape = registry.structure("GetUserPoolClientSessionConfigurationResponse")
     return {"UserPoolId": client.pool_id, "ClientId": client.id, **wire.outward(shape, found)}
 

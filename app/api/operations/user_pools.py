@@ -118,8 +118,7 @@ def _factors(pool: Pool) -> dict[str, Any]:
 
 
 def _sessions(pool: Pool) -> dict[str, Any]:
-    defaults = {"user_session_tracking": "DISABLED", "token_session": {"max_per_user": 20}}
-    found = pool.settings.get("session_configuration", defaults)
+    found = pool.settings.get("session_configuration", user_pools.SESSIONS)
     shape = registry.structure("GetUserPoolSessionConfigurationResponse")
     return {"UserPoolId": pool.id, **wire.outward(shape, found)}
 

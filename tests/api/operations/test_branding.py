@@ -74,6 +74,7 @@ def test_it_needs_a_domain_and_a_client_of_the_pool(api: Api, env: Env, pool: Po
         {"ImageFile": b64(pictures.png() + b"x")},
         {"ImageFile": b64(pictures.png(20_000, 20_000))},
         {"ImageFile": b64(pictures.jpeg() + bytes(100 * 1024))},
+        {"ImageFile": b64(pictures.jpeg() + bytes(99 * 1024)), "CSS": f"/*{'x' * 5000}*/"},
     ],
 )
 def test_nothing_is_stored_that_could_not_be_shown(api: Api, served: Pool, given: dict[str, str]) -> None:
@@ -157,7 +158,6 @@ def test_a_style_without_settings_has_assets_all_the_same(api: Api, pool: Pool, 
         {},
         {"UseCognitoProvidedValues": False},
         {"UseCognitoProvidedValues": True, "Settings": {}},
-        {"UseCognitoProvidedValues": True, "Assets": []},
         {"Settings": [1]},
         {"Settings": "x"},
         {"Settings": {"a": "x\0"}},
@@ -195,6 +195,17 @@ def test_an_update_merges_and_the_provided_values_clear(api: Api, pool: Pool, cl
     for member in by_id:
         rest = {name: value for name, value in by_id.items() if name != member}
         assert "must not be null" in api.refused("UpdateManagedLoginBranding", **rest, Settings={})[1]
+
+
+def test_the_provided_values_may_come_with_pictures(api: Api, pool: Pool, client: Client) -> None:
+    made = create(api, client, UseCognitoProvidedValues=True, Assets=[])
+    by_id = {"UserPoolId": pool.id, "ManagedLoginBrandingId": made["ManagedLoginBrandingId"]}
+    dark = {**LOGO, "ColorMode": "DARK"}
+    for assets in ([LOGO], [dark], []):
+        then = api("UpdateManagedLoginBranding", **by_id, UseCognitoProvidedValues=True, Assets=assets)
+        found = then["ManagedLoginBranding"]
+        assert (found["UseCognitoProvidedValues"], found["Assets"]) == (True, assets) and "Settings" not in found
+        assert api("DescribeManagedLoginBranding", **by_id)["ManagedLoginBranding"] == found
 
 
 def test_a_picture_can_be_named_and_used_again_in_its_pool_alone(api: Api, env: Env, client: Client) -> None:

@@ -50,7 +50,6 @@ def test_a_pool_is_described_with_every_default(api: Api) -> None:
         "EmailConfiguration": {"EmailSendingAccount": "COGNITO_DEFAULT"},
         "UserPoolTags": {},
         "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": False, "UnusedAccountValidityDays": 7},
-        "UsernameConfiguration": {"CaseSensitive": True},
         "UserPoolTier": "ESSENTIALS",
         "AcrConfiguration": {f"Level{n}": {"AcrValue": f"urn:cognito:loa:{n}"} for n in (1, 2, 3, 4)},
     }
