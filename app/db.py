@@ -205,3 +205,16 @@ def raising(session: Session, **refusals: Refusal) -> Iterator[None]:
         for name in violated(error) & refusals.keys():
             raise refusals[name] from None
         raise
+
+
+@contextmanager
+def orphaned(refusal: Refusal) -> Iterator[None]:
+    """Let the refusal be said where a row that is inserted in this block belongs to something that was deleted since it
+    was read. Not one with `keep`: of the transaction nothing stands. What is inserted elsewhere, and belongs to
+    nothing, is a bug."""
+    try:
+        yield
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) == "23503" or str(error.orig) == "FOREIGN KEY constraint failed":
+            raise refusal from None
+        raise

@@ -16,10 +16,11 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
 
 from app.config import Settings
-from app.errors import Refusal
+from app.errors import Refusal, TooManyRequests
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -28,6 +29,8 @@ STALE_AFTER = 0.5
 """Seconds for which cached configuration is believed without asking the database whether it changed."""
 STEP = 0.01
 """Seconds; see Env.in_steps."""
+PATIENCE = 5
+"""Times that Env.patiently begins. (PostgreSQL lets two wait for each other for a second.)"""
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,10 @@ class Env:
         A refusal with `keep` commits what was written on the way to it. What `after_commit` collected runs once the
         commit has happened, in order; the first that fails is raised, and the others still run. A refusal goes before
         what failed after it.
+
+        Of two that wait for each other the database ends one: nothing is written, and the caller is to come again
+        (errors.TooManyRequests). The order in which rows are locked prevents it nearly everywhere: see
+        docs/architecture.md.
         """
         session = self.db
         if self._open(session):
@@ -266,8 +273,11 @@ class Env:
                     raise
                 refusal = refused
             session.commit()
-        except BaseException:
+        except BaseException as failed:
             session.rollback()
+            if _deadlocked(failed):
+                log.warning("a transaction has given way to another", exc_info=failed)
+                raise TooManyRequests from failed
             raise
         finally:
             session.info.pop("after_commit", None)
@@ -283,6 +293,17 @@ class Env:
         if said:
             raise said
 
+    @staticmethod
+    def patiently(act: Callable[[], T]) -> T:
+        """What an act with one transaction returns, which is begun again where it has given way to another. For acts
+        that lock rows in no order that others could keep to, such as all that belongs to a pool."""
+        for _ in range(PATIENCE - 1):
+            try:
+                return act()
+            except TooManyRequests:
+                continue
+        return act()
+
     def after_commit(self, act: Callable[[], None]) -> None:
         """Do this once the transaction has been committed; nothing leaves the building before."""
         later: list[Callable[[], None]] | None = self.db.info.get("after_commit")
@@ -294,3 +315,7 @@ class Env:
         """Say, inside a transaction, that pools, clients, domains, keys or the like are being changed."""
         self.db.execute(text("UPDATE revision SET number = number + 1"))
         self.after_commit(self.cache.drop)
+
+
+def _deadlocked(failed: BaseException) -> bool:
+    return isinstance(failed, DBAPIError) and getattr(failed.orig, "sqlstate", None) == "40P01"

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from app import errors
 from app.accounts import sign_up
-from app.db import READONLY, Base, db, engine_options, raising, replaced
+from app.db import READONLY, Base, db, engine_options, orphaned, raising, replaced
 from app.env import Env, Origin
 from app.models import Domain, Pool, ResourceServer, SigningKey, Spent, Throttle, User
 from app.pools import access_keys, domains, resource_servers
@@ -95,9 +95,11 @@ def test_a_document_keeps_every_character_and_the_order_of_lists(env: Env) -> No
 # -- SQLite ----------------------------------------------------------------------------------------------------
 
 
-def test_every_connection_to_sqlite_is_told_how_to_behave(env: Env, engine: Engine) -> None:
+def test_every_connection_to_sqlite_is_told_how_to_behave(env: Env, another_app: Callable[..., Flask]) -> None:
     if not is_sqlite(env):
         pytest.skip("of SQLite only")
+    with another_app(env.settings).app_context():
+        engine = db.engine
     with engine.connect() as one, engine.connect().execution_options(**{READONLY: True}) as two:
         for connection in (two, one):
             told = {
@@ -238,6 +240,19 @@ def test_other_violations_are_bugs_and_not_refusals(env: Env) -> None:
         with env.transaction():
             with raising(env.db, **NAMED):
                 env.db.execute(insert(Domain).values(settings={}, created_at=START, **wrong[2]))
+
+
+def test_what_belongs_to_something_that_was_just_deleted_is_refused_where_that_was_foreseen(env: Env) -> None:
+    pool = a_pool(env)
+    with pytest.raises(errors.UnknownPool), env.transaction(), orphaned(errors.UnknownPool("us-east-1_gone")):
+        env.db.add(a_domain(pool, "kept"))
+        env.db.execute(
+            insert(Domain).values(domain="x", pool_id="us-east-1_gone", settings={}, custom=False, created_at=START)
+        )
+    with pytest.raises(IntegrityError), env.transaction(), orphaned(errors.UnknownPool("us-east-1_gone")):
+        env.db.execute(insert(Domain).values(domain=None, pool_id=pool.id, settings={}, custom=False, created_at=START))
+    with env.reading() as session:
+        assert session.scalars(select(Domain)).all() == []
 
 
 def test_every_constraint_has_a_name_that_both_engines_can_keep() -> None:

@@ -15,11 +15,13 @@ from sqlalchemy.exc import IntegrityError
 
 from app import errors
 from app.config import Settings
-from app.env import STALE_AFTER, STEP, Cache, Env
+from app.db import db
+from app.env import PATIENCE, STALE_AFTER, STEP, Cache, Env
 from app.models import Pool, Revision, Throttle
 from app.pools import find
 from tests.build import a_pool
 from tests.conftest import START, Clock
+from tests.parallel import in_parallel
 
 
 class Broken(Exception):
@@ -55,6 +57,42 @@ def test_what_ends_in_an_exception_never_was(env: Env, reason: type[BaseExceptio
     with env.transaction():
         env.db.add(a_row("next"))
     assert keys_in(env) == {"next"}
+
+
+def test_of_two_that_wait_for_each_other_one_is_to_come_again(app: Flask, env: Env) -> None:
+    """SQLite lets the second begin when the first has ended."""
+    with env.transaction():
+        env.db.add_all([a_row("one"), a_row("two")])
+    waits = db.engine.dialect.name == "postgresql"
+    both = threading.Barrier(2)
+
+    def touch(first: str, second: str) -> None:
+        with env.transaction():
+            for key in (first, second):
+                env.db.execute(update(Throttle).where(Throttle.key == key).values(count=Throttle.count + 1))
+                if waits and key == first:
+                    both.wait(timeout=60)
+
+    outcomes = in_parallel(app, lambda: touch("one", "two"), lambda: touch("two", "one"))
+    given_way = [one for one in outcomes if type(one) is errors.TooManyRequests]
+    assert len(given_way) == waits and outcomes.count(None) == 2 - waits
+    with env.reading() as session:
+        assert session.scalar(select(func.sum(Throttle.count))) == 6 - 2 * waits
+
+
+@pytest.mark.parametrize(("failures", "tries"), [(0, 1), (PATIENCE - 1, PATIENCE), (PATIENCE, PATIENCE)])
+def test_whoever_is_patient_begins_again_so_many_times(env: Env, failures: int, tries: int) -> None:
+    seen: list[int] = []
+
+    def act() -> str:
+        seen.append(1)
+        if len(seen) <= failures:
+            raise errors.TooManyRequests
+        return "done"
+
+    with pytest.raises(errors.TooManyRequests) if failures == PATIENCE else nullcontext():
+        assert env.patiently(act) == "done"
+    assert len(seen) == tries
 
 
 def test_a_refusal_that_keeps_commits_and_is_still_a_refusal(env: Env) -> None:
@@ -168,7 +206,7 @@ def test_reading_waits_for_no_writer_and_aside_sees_only_what_was_committed(app:
                 return keys_in(env)
 
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(elsewhere).result(timeout=4) == {"before"}
+            assert pool.submit(elsewhere).result(timeout=60) == {"before"}
 
 
 def test_threads_have_transactions_of_their_own(app: Flask, env: Env) -> None:
@@ -201,7 +239,7 @@ def test_as_many_threads_as_are_allowed_find_configuration_inside_their_transact
         with app.app_context(), env.transaction():
             env.db.execute(select(Pool.id))
             if together:
-                together.wait(timeout=20)
+                together.wait(timeout=60)
             env.cache.drop()
             return find.pool(env, pool.id).id
 

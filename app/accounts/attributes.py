@@ -6,9 +6,9 @@ before: a code must never prove, or recover by, an address that the user has lef
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, tuple_, update
 
 from app import errors
 from app.accounts import codes
@@ -167,13 +167,35 @@ def _taken(attribute: str) -> str:
     return f"An account with the given {attribute} already exists."
 
 
+def rivals(env: Env, pool: Pool, user: User) -> list[str]:
+    """Other users who sign in with an address that this one has: those whom ForceAliasCreation takes it from. By their
+    `sub`, in the order in which their rows are to be locked, his own among them: two who take each other's addresses
+    would else wait for each other."""
+    wanted = [
+        (rules.generation, attribute, name_key(rules, getattr(user, attribute)))
+        for rules in pool.namings
+        for attribute in ADDRESSES
+        if attribute in rules.alias_attributes and getattr(user, attribute)
+    ]
+    key = tuple_(Alias.generation, Alias.attribute, Alias.value)
+    held = select(Alias.user_sub).where(Alias.pool_id == pool.id, key.in_(wanted), Alias.user_sub != user.sub)
+    with env.reading() as session:
+        return sorted(set(session.scalars(held))) if wanted else []
+
+
 def claim_names(
-    env: Env, pool: Pool, user: User, *, force: bool = False, new: bool = False, taken: str | None = None
+    env: Env,
+    pool: Pool,
+    user: User,
+    *,
+    take_from: Collection[str] = (),
+    new: bool = False,
+    taken: str | None = None,
 ) -> None:
     """Make the user's username and addresses sign him in, and no address that he has left.
 
     Inside a transaction. Two requests for one name both pass any look made beforehand, so the unique key is the check.
-    With `force`, an address that another user holds moves here and becomes unverified there (ForceAliasCreation).
+    An address that one of `take_from` holds, `rivals` whose rows are locked, moves here and becomes unverified there.
     A user who is `new` has no names yet. Raises errors.UsernameExists (with `taken` as its sentence) for the username
     and for a new user's address in its place, errors.AliasExists for any other address.
     """
@@ -184,7 +206,8 @@ def claim_names(
     # other way round both would have given up a name that nobody may claim before they commit, and wait for ever.
     for claim in wanted:
         if claim not in held:
-            _claim(env, pool, user, claim, force=force, new=new, taken=taken)
+            _take(env, pool, claim, take_from)
+            _claim(env, pool, user, claim, new=new, taken=taken)
     for generation, attribute, value in held - wanted.keys():
         env.db.execute(
             delete(Alias).where(
@@ -201,10 +224,8 @@ def _held(env: Env, user: User) -> set[Claim]:
     return {(row.generation, row.attribute, row.value) for row in rows}
 
 
-def _claim(env: Env, pool: Pool, user: User, claim: Claim, *, force: bool, new: bool, taken: str | None) -> None:
+def _claim(env: Env, pool: Pool, user: User, claim: Claim, *, new: bool, taken: str | None) -> None:
     generation, attribute, value = claim
-    if force and attribute in ADDRESSES and attribute not in pool.username_attributes:
-        _take_from_holder(env, pool, claim)
     refusal: errors.Refusal
     sentence = _taken(attribute)
     if attribute == "username":
@@ -221,20 +242,22 @@ def _claim(env: Env, pool: Pool, user: User, claim: Claim, *, force: bool, new: 
         )
 
 
-def _take_from_holder(env: Env, pool: Pool, claim: Claim) -> None:
+def _take(env: Env, pool: Pool, claim: Claim, holders: Collection[str]) -> None:
+    """Whoever has come to hold the address since they were looked for keeps it."""
     generation, attribute, value = claim
-    where = (
-        Alias.pool_id == pool.id,
-        Alias.generation == generation,
-        Alias.attribute == attribute,
-        Alias.value == value,
-    )
-    holder = env.db.scalar(select(Alias.user_sub).where(*where))
-    if holder is None:
+    if not holders or attribute not in ADDRESSES:
         return
-    # The user before his names, like whoever deletes or changes him: each would else wait for the other.
-    env.db.execute(select(User.sub).where(User.sub == holder).with_for_update())
-    taken = env.db.scalar(delete(Alias).where(*where, Alias.user_sub == holder).returning(Alias.user_sub))
+    taken = env.db.scalar(
+        delete(Alias)
+        .where(
+            Alias.pool_id == pool.id,
+            Alias.generation == generation,
+            Alias.attribute == attribute,
+            Alias.value == value,
+            Alias.user_sub.in_(holders),
+        )
+        .returning(Alias.user_sub)
+    )
     if taken is not None:
         left = {f"{attribute}_verified": False, "modified_at": env.now()}
-        env.db.execute(update(User).where(User.sub == holder).values(left))
+        env.db.execute(update(User).where(User.sub == taken).values(left))

@@ -124,7 +124,8 @@ def _request(
     # Links lead to the page for sign-ups, so other codes are sent as such.
     pages = client if purpose == "sign_up" else None
     with env.transaction():
-        user = env.db.get(User, who)
+        # His row before the count, as whoever uses such a code takes them; where nothing is sent yet, it is only read.
+        user = env.db.get(User, who, with_for_update=None if hiding else True)
         limits.count(env, pool, LIMIT[purpose], who)
         try:
             if user is None:

@@ -12,7 +12,7 @@ from app.accounts import attributes as writing
 from app.accounts import codes, find, limits
 from app.env import Env
 from app.messaging.messages import Delivery
-from app.models import AuthorizationCode, Client, Code, User
+from app.models import AuthorizationCode, BrowserSession, Client, Code, Group, LoginSession, Membership, User
 from app.policy import attributes as policy
 
 
@@ -26,7 +26,9 @@ def update_attributes(env: Env, client: Client, user: User, *, attributes: Mappi
     policy.check_writable(attributes, client.writable)
     policy.check_values(pool, attributes, new=False)
     with env.transaction():
-        return writing.change(env, pool, present(env, user), attributes)
+        row = present(env, user)
+        policy.check_keeps_a_name(pool, row.all_attributes, attributes)
+        return writing.change(env, pool, row, attributes)
 
 
 def delete_attributes(env: Env, client: Client, user: User, *, names: Collection[str]) -> None:
@@ -34,7 +36,9 @@ def delete_attributes(env: Env, client: Client, user: User, *, names: Collection
     policy.check_writable(names, client.writable)
     policy.check_known(client.pool, names)
     with env.transaction():
-        writing.remove(env, client.pool, present(env, user), names)
+        row = present(env, user)
+        policy.check_keeps_a_name(client.pool, row.all_attributes, dict.fromkeys(names, ""))
+        writing.remove(env, client.pool, row, names)
 
 
 def send_code(env: Env, client: Client, user: User, *, attribute: str) -> Delivery:
@@ -77,7 +81,13 @@ def delete(env: Env, user: User) -> None:
     """Leave: everything of the user goes with him (models: ON DELETE CASCADE). Raises errors.UserNotFound."""
     with env.transaction():
         forget_authorization_codes(env, user)
-        env.db.delete(find.locked(env, user.sub))
+        row = find.locked(env, user.sub)
+        # What others lock without his row, in the order in which they do.
+        his = select(Group.name).join(Membership).where(Membership.user_sub == row.sub).order_by(Group.name)
+        env.db.execute(his.with_for_update(read=True, key_share=True, of=Group))
+        for model in (LoginSession, BrowserSession):
+            env.db.execute(deletion(model).where(model.user_sub == row.sub))
+        env.db.delete(row)
 
 
 def forget_authorization_codes(env: Env, user: User) -> None:

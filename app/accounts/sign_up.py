@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app import errors
 from app.accounts import attributes as writing
 from app.accounts import codes, credentials, factors, find, limits
+from app.db import orphaned
 from app.env import Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Client, Pool, User
@@ -132,9 +133,12 @@ def add_user(
         if attributes.get(address):
             setattr(user, f"{address}_verified", False)
     writing.write(user, policy.stored(pool, attributes))
+    rivals = writing.rivals(env, pool, user) if force_alias else []
+    _locked(env, rivals)
     env.db.add(user)
-    env.db.flush()
-    writing.claim_names(env, pool, user, new=True, force=force_alias, taken=taken)
+    with orphaned(errors.UnknownPool(pool.id)):
+        env.db.flush()
+    writing.claim_names(env, pool, user, new=True, take_from=rivals, taken=taken)
     return user
 
 
@@ -155,9 +159,9 @@ def confirm(
 def _confirm(env: Env, pool: Pool, username: str, code: str, force_alias: bool, hiding: bool) -> User:
     unbuilt.demand_no_trigger(pool, "post_confirmation")
     who = codes.subject(env, pool, username)
+    rivals = _rivals(env, pool, who) if force_alias else []
     with env.transaction():
-        # Only what decides: to make a whole user of it would take longer than for nobody.
-        status = env.db.scalar(select(User.status).where(User.sub == who).with_for_update())
+        status = _locked(env, [who, *rivals]).get(who)
         limits.count(env, pool, "confirm_sign_up", who)
         if status != "UNCONFIRMED":
             if hiding:
@@ -169,8 +173,23 @@ def _confirm(env: Env, pool: Pool, username: str, code: str, force_alias: bool, 
         user.modified_at = env.now()
         if getattr(user, taken.attribute) == taken.destination:
             setattr(user, f"{taken.attribute}_verified", True)
-        writing.claim_names(env, pool, user, force=force_alias)
+        writing.claim_names(env, pool, user, take_from=rivals)
     return user
+
+
+def _rivals(env: Env, pool: Pool, who: str) -> list[str]:
+    with env.reading() as session:
+        user = session.get(User, who)
+    return writing.rivals(env, pool, user) if user else []
+
+
+def _locked(env: Env, subs: Sequence[str]) -> dict[str, str]:
+    """Lock the rows of users, in one order for everybody. Their statuses, which is all that decides: to make a whole
+    user of a row would take longer than to find nobody's. Inside a transaction."""
+    if not subs:
+        return {}
+    query = select(User.sub, User.status).where(User.sub.in_(subs)).order_by(User.sub).with_for_update()
+    return {row.sub: row.status for row in env.db.execute(query)}
 
 
 def confirm_by_administrator(env: Env, pool: Pool, *, username: str) -> User:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from app.env import Env, Message
 from app.models import OutboxMessage
+
+log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -36,6 +40,8 @@ class Outbox:
                         sent_at=self._now(),
                     )
                 )
+        except IntegrityError:
+            log.info("a message was dropped: its pool has been deleted since")
         finally:
             session.close()
 

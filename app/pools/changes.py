@@ -23,7 +23,6 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, delete, select, tuple_
-from sqlalchemy.exc import OperationalError
 
 from app import errors
 from app.env import STALE_AFTER, Env
@@ -181,15 +180,13 @@ def _let_go(env: Env, pool: Pool, runner: str) -> None:
 def advance(env: Env, pool: Pool, *, runner: str, retire_misfits: bool = False) -> Step | None:
     """Take the next step of the change that is under way: at most one batch of users, in one transaction. None when
     there is none left. Raises what `run` does."""
-    for attempt in range(3):
-        try:
-            with env.transaction():
-                return _advance(env, pool.id, runner, retire_misfits)
-        except OperationalError:
-            # Two who each hold a name that the other wants: the database ends one, and a step can be taken again.
-            if attempt == 2:
-                raise
-    raise AssertionError("unreachable")
+
+    def step() -> Step | None:
+        with env.transaction():
+            return _advance(env, pool.id, runner, retire_misfits)
+
+    # Two who each hold a name that the other wants: the database ends one, and a step can be taken again.
+    return env.patiently(step)
 
 
 def _advance(env: Env, pool_id: str, runner: str, retire_misfits: bool) -> Step | None:

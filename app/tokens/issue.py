@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
+from app import errors
 from app.crypto import jose
-from app.db import table
+from app.db import orphaned, table
 from app.env import Env, Origin
 from app.models import Client, LoginSession, User
 from app.policy import unbuilt
@@ -87,7 +88,8 @@ def open_session(
     take longer than all the rest, and SQLite has one writer.
 
     `methods` are the names of the challenges that were met, `acr_asked` says whether the tokens shall tell them even
-    where the pool does not say so. Raises errors.UnexpectedLambda (policy.unbuilt)."""
+    where the pool does not say so. Raises errors.UnexpectedLambda (policy.unbuilt), errors.UnknownClient (it was
+    deleted a moment ago)."""
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     now = env.now()
     if client.pool.most_sessions is not None:
@@ -115,7 +117,8 @@ def open_session(
         expires_at=now + client.refresh_validity,
         revoked_at=None,
     )
-    env.db.execute(_OPEN, {name: getattr(session, name) for name in _COLUMNS})
+    with orphaned(errors.UnknownClient(client.id)):
+        env.db.execute(_OPEN, {name: getattr(session, name) for name in _COLUMNS})
     return Opened(session, family + secret)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import orjson
 from sqlalchemy import ColumnElement, and_, delete, select
 
+from app import errors
 from app.crypto import jose
 from app.env import Env
 from app.models import Pool, SigningKey
@@ -96,6 +97,8 @@ def _load(env: Env, pool: Pool) -> PoolKeys:
     query = select(SigningKey).where(_of(pool)).order_by(SigningKey.active_at, SigningKey.kid)
     with env.aside() as session:
         rows = [row for row in session.scalars(query) if row.gone_at is None or row.gone_at > env.now()]
+    if not rows:  # it was deleted since it was looked for
+        raise errors.UnknownPool(pool.id)
     line: dict[str, list[tuple[datetime, jose.SigningKey]]] = {purpose: [] for purpose in PURPOSES}
     verifying: dict[str, dict[str, jose.VerifyingKey]] = {purpose: {} for purpose in PURPOSES}
     for row in rows:

@@ -314,6 +314,30 @@ def test_what_is_required_or_written_once_or_unknown_is_not_deleted(env: Env) ->
     assert "email" in of(env, client, alice)
 
 
+@pytest.mark.parametrize("way", ["delete", "empty"])
+def test_nobody_gives_up_the_last_address_that_he_signs_in_with(env: Env, way: str) -> None:
+    """Where addresses take the username's place. With another one he may; and an administrator may."""
+    client = a_client(env, a_pool(env, alias_attributes=None, username_attributes=["email", "phone_number"]))
+    alice = a_user(env, client.pool, phone_number="+491701234567")
+
+    def without(*names: str) -> None:
+        if way == "delete":
+            profile.delete_attributes(env, client, alice, names=names)
+        else:
+            update(env, client, alice, **dict.fromkeys(names, ""))
+
+    with pytest.raises(errors.InvalidParameter, match="attributes: email: Required attribute cannot be deleted"):
+        without("phone_number", "email")
+    without("email")
+    with pytest.raises(errors.InvalidParameter, match="attributes: phone_number: Required attribute cannot be deleted"):
+        without("phone_number")
+    assert of(env, client, alice)["phone_number"] == "+491701234567"
+    administer.delete_attributes(env, client.pool, username=alice.sub, names=["phone_number"])
+    update(env, client, alice, nickname="Al")
+    update(env, client, alice, email=NEW)
+    assert who(env, client, NEW) == alice.username
+
+
 # -- whoever is no longer there --------------------------------------------------------------------------------
 
 
@@ -346,7 +370,7 @@ def at_once(app: Flask, *acts: Callable[[], Any]) -> Counter[str]:
 
     def run(act: Callable[[], Any]) -> None:
         with app.app_context():
-            start.wait(timeout=20)
+            start.wait(timeout=60)
             try:
                 act()
                 outcomes.append("done")

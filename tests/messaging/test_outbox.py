@@ -22,6 +22,13 @@ def send(env: Env, to: str, body: str = "Hello") -> None:
     )
 
 
+def test_a_message_of_a_pool_that_was_deleted_since_is_dropped(env: Env) -> None:
+    env.mail.send(
+        Message(to="a@example.com", channel="email", purpose="sign_up", subject="S", body="x", pool_id="us-east-1_gone")
+    )
+    assert outbox.kept(env) == []
+
+
 def test_the_newest_comes_first_also_within_a_moment(env: Env, clock: Clock) -> None:
     for body in ("one", "two"):
         send(env, "a@example.com", body)

@@ -239,14 +239,14 @@ def test_a_writer_who_knew_nothing_of_the_change_is_found_before_the_switch(env:
 def test_an_address_that_such_a_writer_moved_to_another_user_moves_with_him(env: Env) -> None:
     pool = a_pool(env, alias_attributes=["email"], username_configuration={"case_sensitive": True})
     client = a_client(env, pool)
-    a_user(env, pool, "before", email="both@example.com")
+    before = a_user(env, pool, "before", email="both@example.com")
     begin(env, pool, {"username_configuration": {"case_sensitive": False}})
     changes.advance(env, pool, runner=ME)
     a_user(env, pool, "after", email=None, status="CONFIRMED")
     with env.transaction():
         row = find.locked(env, str(find.existing(env, pool, "after").user.sub))
         writing.put(env, row, {"email": "both@example.com", "email_verified": "true"})
-        writing.claim_names(env, client.pool, row, force=True)
+        writing.claim_names(env, client.pool, row, take_from=[before.sub])
     finish(env, pool)
     assert named(env, pool, "BOTH@example.com") == "after" and named(env, pool, "before") == "before"
 

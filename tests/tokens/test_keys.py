@@ -15,7 +15,7 @@ from app import errors
 from app.config import Settings
 from app.env import STALE_AFTER, Env, Origin
 from app.models import Client, Pool, SigningKey
-from app.pools import find
+from app.pools import find, user_pools
 from app.tokens import issue, keys, verify
 from app.tokens.keys import LONGEST_TOKEN, PUBLISHED_AHEAD
 from tests.build import a_client, a_machine, a_pool, a_user
@@ -227,3 +227,10 @@ def test_other_processes_sign_with_the_new_key_within_a_second(
         made = issue.for_machine(elsewhere, find.client(elsewhere, machine.id), SCOPE)
     published = KeySet.import_key_set(jwks(env, pool))  # type: ignore[arg-type]
     assert jwt.decode(made.access, published, algorithms=["RS256"]).claims["scope"] == SCOPE
+
+
+def test_a_pool_that_was_deleted_since_it_was_read_has_none(env: Env) -> None:
+    pool = a_pool(env, algorithm="ES256")
+    user_pools.delete(env, pool)
+    with pytest.raises(errors.UnknownPool):
+        keys.of(env, pool)
