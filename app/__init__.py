@@ -60,7 +60,7 @@ def create_app(
         # Authlib refuses http; config.py has allowed it for loopback and development only.
         os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
-    app = Flask("app", root_path=str(ROOT / "app"), static_folder=None)
+    app = web.Application("app", root_path=str(ROOT / "app"), static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, settings.database_pool),

@@ -1,23 +1,53 @@
 """What all doors share: which pool a request is about, links, cookies, headers, and who is asking."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask, Response, request
 from flask.testing import FlaskClient
+from werkzeug.routing import Map, Rule, RuleFactory
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app import errors, web
 from app.config import Settings
 from app.env import Env
 from app.pools import domains
-from app.web import PlainAddress, PoolByPath
+from app.web import LateMap, PlainAddress, PoolByPath
 from tests.build import CALLBACK, a_client, a_pool
 from tests.conftest import test_settings
 
 POOL = "us-east-1_A1b2C3d4E"
+
+
+def test_whoever_asks_while_addresses_are_compiled_waits_for_all_of_them() -> None:
+    compiling, go_on = threading.Event(), threading.Event()
+
+    class Late(RuleFactory):
+        def get_rules(self, map: Map) -> Iterator[Rule]:
+            compiling.set()
+            assert go_on.wait(timeout=60)
+            yield Rule("/late", endpoint="late")
+
+    addresses = LateMap()
+    for rule in (Rule("/early", endpoint="early"), Late()):
+        addresses.add(rule)
+    found: list[str] = []
+
+    def ask(path: str) -> threading.Thread:
+        thread = threading.Thread(target=lambda: found.append(addresses.bind("localhost").match(path)[0]))
+        thread.start()
+        return thread
+
+    asking = [ask("/early")]
+    assert compiling.wait(timeout=60)
+    asking += [ask("/late"), ask("/late")]
+    go_on.set()
+    for thread in asking:
+        thread.join(timeout=60)
+    assert sorted(found) == ["early", "late", "late"]
 
 
 def seen_through(middleware: type[Any], environ: dict[str, Any]) -> dict[str, Any]:
