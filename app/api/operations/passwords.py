@@ -38,7 +38,7 @@ def change_password(call: Call) -> dict[str, Any]:
         call.env,
         call.client,
         call.user,
-        previous=call.get("PreviousPassword"),
+        previous=call.get("PreviousPassword") or None,
         proposed=call["ProposedPassword"],
     )
     return {}

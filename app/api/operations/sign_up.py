@@ -14,13 +14,14 @@ from app.signin import after_sign_up
 @operation("SignUp")
 def sign_up(call: Call) -> dict[str, Any]:
     """Register a user; the reply says where the confirmation code went."""
-    if call.get("Password") is None and signing_up.needs_password(call.client):
+    password = call.get("Password") or None  # "omit this parameter or submit a blank value"
+    if password is None and signing_up.needs_password(call.client):
         raise shapes.missing("Password")
     done = signing_up.sign_up(
         call.env,
         call.client,
         username=call["Username"],
-        password=call.get("Password"),
+        password=password,
         attributes=wire.attributes(call.get("UserAttributes")),
         origin=call.origin,
     )

@@ -18,7 +18,7 @@ def admin_create_user(call: Call) -> dict[str, Any]:
     """Make a user with a temporary password, or invite him again."""
     action = call.get("MessageAction")
     username = call["Username"]
-    temporary_password = call.get("TemporaryPassword")
+    temporary_password = call.get("TemporaryPassword") or None
     mediums = call.get("DesiredDeliveryMediums") or ["SMS"]
     if action == "RESEND":
         row = administer.invite_again(

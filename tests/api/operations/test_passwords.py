@@ -167,6 +167,11 @@ def test_a_user_changes_his_password_and_stays_signed_in(api: Api, client: Clien
     [
         ({"PreviousPassword": "wrong"}, ("NotAuthorized", "Incorrect username or password.")),
         ({}, ("InvalidParameter", "Missing required parameter PreviousPassword")),
+        ({"PreviousPassword": ""}, ("InvalidParameter", "Missing required parameter PreviousPassword")),
+        (
+            {"PreviousPassword": build.PASSWORD, "ProposedPassword": ""},
+            ("InvalidPassword", "Password did not conform with policy: Password not long enough"),
+        ),
         (
             {"PreviousPassword": build.PASSWORD, "ProposedPassword": "no-capitals-7"},
             ("InvalidPassword", "Password did not conform with policy: Password must have uppercase characters"),

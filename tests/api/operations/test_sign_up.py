@@ -369,7 +369,7 @@ def choosing(env: Env) -> Client:
     return build.a_client(env, pool, explicit_auth_flows=["ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"])
 
 
-@pytest.mark.parametrize("password", [build.PASSWORD, None], ids=["with a password", "without"])
+@pytest.mark.parametrize("password", [build.PASSWORD, None, ""], ids=["with a password", "without", "with a blank one"])
 def test_the_session_of_a_sign_up_goes_on_into_a_sign_in(
     api: Api, choosing: Client, code: Code, password: str | None
 ) -> None:
@@ -390,7 +390,8 @@ def test_the_session_of_a_sign_up_goes_on_into_a_sign_in(
     assert api("InitiateAuth", **begun)["ChallengeName"] == "SELECT_CHALLENGE"
 
 
-def test_a_password_is_missed_where_it_is_needed(api: Api, client: Client) -> None:
-    said = api.refused("SignUp", ClientId=client.id, Username="bob", UserAttributes=EMAIL)
+@pytest.mark.parametrize("blank", [{}, {"Password": ""}])
+def test_a_password_is_missed_where_it_is_needed(api: Api, client: Client, blank: Any) -> None:
+    said = api.refused("SignUp", ClientId=client.id, Username="bob", UserAttributes=EMAIL, **blank)
     assert said[0] == "InvalidParameter"
     assert "'password' failed to satisfy constraint: Member must not be null" in said[1]

@@ -41,6 +41,14 @@ def test_a_user_can_be_made_in_silence(api: Api, pool: Pool, sent: Sent) -> None
     assert sent() == []
 
 
+def test_a_blank_temporary_password_is_none(api: Api, env: Env, pool: Pool) -> None:
+    """One is made up then, or there is none where a code signs in: "omit this parameter or submit a blank value"."""
+    policies = {"sign_in_policy": {"allowed_first_auth_factors": ["PASSWORD", "EMAIL_OTP"]}}
+    for where, status in ((pool, "FORCE_CHANGE_PASSWORD"), (build.a_pool(env, policies=policies), "CONFIRMED")):
+        given = {"Username": "bob", "UserAttributes": EMAIL, "TemporaryPassword": ""}
+        assert api("AdminCreateUser", UserPoolId=where.id, **given)["User"]["UserStatus"] == status
+
+
 def test_an_invitation_can_be_sent_again(api: Api, pool: Pool, sent: Sent) -> None:
     given = {"UserPoolId": pool.id, "Username": "bob", "DesiredDeliveryMediums": ["EMAIL"]}
     api("AdminCreateUser", **given, UserAttributes=EMAIL)
