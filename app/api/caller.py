@@ -156,12 +156,17 @@ def check_secret_hash(env: Env, client: Client, given: str | None, names: Iterab
 
 
 def _check_secret(env: Env, client: Client, given: str | None, operation: Operation) -> None:
+    """Raises errors.Unauthorized where the operation has that word, else errors.NotAuthorized."""
     if given is None and not client.confidential:
         return
     digest = client_secrets.digest(env, client.id, given or "")
-    if given is None or not any([same(secret.digest, digest) for secret in client.secrets]):
-        refusals = operation.refusals
-        raise errors.Unauthorized if errors.Unauthorized.code in refusals else errors.NotAuthorized
+    if given is not None and any([same(secret.digest, digest) for secret in client.secrets]):
+        return
+    if errors.Unauthorized.code in operation.refusals:
+        raise errors.Unauthorized
+    if given is None:
+        raise errors.NotAuthorized(f"Client {client.id} is configured for secret but secret was not received")
+    raise errors.NotAuthorized(f"Unable to verify secret for client {client.id}")
 
 
 def _holder(env: Env, operation: Operation, token: str) -> tuple[User, LoginSession, Client]:

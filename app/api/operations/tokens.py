@@ -69,10 +69,12 @@ def get_client_token(call: Call) -> dict[str, Any]:
     if "ALLOW_CLIENT_TOKEN_AUTH" not in client.auth_flows:
         raise errors.InvalidParameter(NOT_ENABLED)
     custom = existing(client.oauth_scopes, configured.scopes(call.env, client.pool))
+    asked = " ".join(call.get("Scopes", []))
     try:
-        scope = granted(" ".join(call.get("Scopes", [])) or None, client.oauth_scopes, custom)
+        scope = granted(asked or None, client.oauth_scopes, custom)
     except ValueError:
-        raise errors.InvalidParameter("The client may not have this scope.") from None
+        sentence = "The client may not have this scope." if asked else "The client has no scope of a resource server."
+        raise errors.InvalidParameter(sentence) from None
     tokens = issue.for_machine(call.env, client, scope)
     return {
         "ClientAuthenticationResult": {

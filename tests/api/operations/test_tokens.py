@@ -177,9 +177,12 @@ def test_refreshing_a_confidential_client_takes_its_secret_and_costs_a_stranger_
     right = {"ClientId": client.id, "ClientSecret": secret}
     second = api("GetTokensFromRefreshToken", **right, RefreshToken=first)["AuthenticationResult"]["RefreshToken"]
     clock.forward(minutes=1)
-    for wrong in ({}, {"ClientSecret": "x" * 52}):
+    for wrong, sentence in (
+        ({}, f"Client {client.id} is configured for secret but secret was not received"),
+        ({"ClientSecret": "x" * 52}, f"Unable to verify secret for client {client.id}"),
+    ):
         refused = api.refused("GetTokensFromRefreshToken", ClientId=client.id, RefreshToken=first, **wrong)
-        assert refused[0] == "NotAuthorized"
+        assert refused == ("NotAuthorized", sentence)
     assert api("GetTokensFromRefreshToken", **right, RefreshToken=second)
 
 
@@ -325,7 +328,11 @@ def test_a_client_token_is_not_given_to_everybody(api: Api, env: Env, resources:
     assert api.refused("GetClientToken", ClientId=client.id, Secret="x" * 52)[0] == "NotAuthorized"
     assert api.refused("GetClientToken", ClientId=client.id, Secret=made["ClientSecret"])[0] == "NotAuthorized"
     for scope in ("openid", API_SCOPE, f"{API}/none"):
-        assert api.refused("GetClientToken", **given, Scopes=[scope])[0] == "InvalidParameter"
+        said = api.refused("GetClientToken", **given, Scopes=[scope])
+        assert said == ("InvalidParameter", "The client may not have this scope.")
+    bare = a_machine(api, resources, AllowedOAuthScopes=[])
+    said = api.refused("GetClientToken", ClientId=bare["ClientId"], Secret=bare["ClientSecret"])
+    assert said == ("InvalidParameter", "The client has no scope of a resource server.")
     other = build.a_client(env, resources, secret=True)
     [secret] = client_secrets.of(env, other)
     said = api.refused("GetClientToken", ClientId=other.id, Secret=secret)
