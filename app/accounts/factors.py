@@ -123,16 +123,17 @@ def recovery_channel(pool: Pool, user: User) -> str | None:
     return next((name for name in pool.recovery if user.verified(name) and name not in second), None)
 
 
-def configured(pool: Pool, user: User, held: Held) -> tuple[str, ...]:
-    """What he could sign in with as the pool stands, first or second, in the names of GetUserAuthFactors."""
+def configured(user: User, held: Held) -> tuple[str, ...]:
+    """What he has to sign in with, first or second, in the names of GetUserAuthFactors, whatever the pool makes of it:
+    what it does, the choice in USER_AUTH shows (reference: 6.9)."""
     has = {
         "PASSWORD": held.password,
-        "EMAIL_OTP": bool(user.email),
-        "SMS_OTP": bool(user.phone_number),
+        "EMAIL_OTP": user.verified("email"),
+        "SMS_OTP": user.verified("phone_number"),
         PASSKEY: held.passkey,
+        "SOFTWARE_TOKEN": held.software_token,
     }
-    found = tuple(name for name, there in has.items() if there and name in pool.first_factors)
-    return (*found, "SOFTWARE_TOKEN") if held.software_token else found
+    return tuple(name for name, there in has.items() if there)
 
 
 def first(pool: Pool, user: User | None, held: Held | None) -> tuple[str, ...]:

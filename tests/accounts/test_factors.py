@@ -173,6 +173,18 @@ def test_a_forgotten_password_is_recovered_by_the_best_verified_address(
     assert factors.recovery_channel(a_pool(recovery=recovery), a_user(verified=verified)) == channel
 
 
+# -- what he has -----------------------------------------------------------------------------------------------
+
+
+def test_an_address_is_a_factor_once_it_is_proven_whatever_the_pool_says() -> None:
+    """Reference: 6.9."""
+    assert factors.configured(a_user(), NOTHING) == ("PASSWORD",)
+    assert factors.configured(a_user(verified=("phone_number",)), NOTHING) == ("PASSWORD", "SMS_OTP")
+    both = a_user(verified=("email", "phone_number"))
+    assert factors.configured(both, BOTH) == ("PASSWORD", "EMAIL_OTP", "SMS_OTP", PASSKEY, "SOFTWARE_TOKEN")
+    assert factors.configured(a_user(email=False, verified=("email",)), WITHOUT_PASSWORD) == (PASSKEY,)
+
+
 # -- first factors --------------------------------------------------------------------------------------------
 
 

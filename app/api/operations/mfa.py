@@ -9,7 +9,7 @@ from app.accounts import factors, find, mfa
 from app.api import wire
 from app.api.caller import Call
 from app.api.registry import operation
-from app.models import Pool, User
+from app.models import User
 from app.signin import set_up
 
 MEMBERS = {
@@ -18,16 +18,16 @@ MEMBERS = {
     "EmailMfaSettings": factors.EMAIL,
     "WebAuthnMfaSettings": factors.PASSKEY,
 }
-NO_PROOF = "Either AccessToken or Session must be given."
+ONE_PROOF = "Either AccessToken or Session must be given, and not both."
 
 
 # Between the proof and the write, a user can be deleted; the list of errors forgot that.
 @operation("AssociateSoftwareToken", also=(errors.UserNotFound,))
 def associate_software_token(call: Call) -> dict[str, Any]:
     """A secret for an authenticator app: of a user who is signed in, or who has to set one up to be."""
-    if "AccessToken" in call.members:
+    if _by_token(call):
         return {"SecretCode": mfa.associate(call.env, call.client, call.user)}
-    secret, session = set_up.begin(call.env, _session(call), origin=call.origin)
+    secret, session = set_up.begin(call.env, call["Session"], origin=call.origin)
     return {"SecretCode": secret, "Session": session}
 
 
@@ -35,10 +35,10 @@ def associate_software_token(call: Call) -> dict[str, Any]:
 def verify_software_token(call: Call) -> dict[str, Any]:
     """The first code that the app shows."""
     code, name = call["UserCode"], call.get("FriendlyDeviceName") or None
-    if "AccessToken" in call.members:
+    if _by_token(call):
         mfa.verify(call.env, call.client, call.user, code=code, name=name, origin=call.origin)
         return {"Status": "SUCCESS"}
-    session = set_up.verify(call.env, _session(call), code=code, name=name, origin=call.origin)
+    session = set_up.verify(call.env, call["Session"], code=code, name=name, origin=call.origin)
     return {"Status": "SUCCESS", "Session": session}
 
 
@@ -80,20 +80,21 @@ def admin_set_user_settings(call: Call) -> dict[str, Any]:
 @operation("GetUserAuthFactors")
 def get_user_auth_factors(call: Call) -> dict[str, Any]:
     """What one can sign in with."""
-    return _factors(call, call.client.pool, call.user)
+    return _factors(call, call.user)
 
 
 @operation("AdminGetUserAuthFactors")
 def admin_get_user_auth_factors(call: Call) -> dict[str, Any]:
     """What a user can sign in with."""
-    return _factors(call, call.pool, find.existing(call.env, call.pool, call["Username"]).user)
+    return _factors(call, find.existing(call.env, call.pool, call["Username"]).user)
 
 
-def _session(call: Call) -> str:
-    if "Session" not in call.members:
-        raise errors.InvalidParameter(NO_PROOF)
-    session: str = call["Session"]
-    return session
+def _by_token(call: Call) -> bool:
+    """Whether it is the access token that proves who asks, and not a session. Raises errors.InvalidParameter."""
+    by_token = "AccessToken" in call.members
+    if by_token == ("Session" in call.members):
+        raise errors.InvalidParameter(ONE_PROOF)
+    return by_token
 
 
 def _settings(call: Call) -> dict[str, mfa.Setting]:
@@ -113,8 +114,8 @@ def _options(call: Call) -> dict[str, mfa.Setting]:
     return {factors.SMS: mfa.Setting(bool(options), None)}
 
 
-def _factors(call: Call, pool: Pool, user: User) -> dict[str, Any]:
-    configured = factors.configured(pool, user, factors.held(call.env, user))
+def _factors(call: Call, user: User) -> dict[str, Any]:
+    configured = factors.configured(user, factors.held(call.env, user))
     told = wire.second_factors(user)
     told.pop("MFAOptions", None)
     return {"Username": user.username, **told, "ConfiguredUserAuthFactors": list(configured)}

@@ -121,8 +121,12 @@ def test_a_code_that_does_not_verify_the_app(api: Api, env: Env, token: str) -> 
 @pytest.mark.parametrize(
     ("operation", "more"), [("AssociateSoftwareToken", {}), ("VerifySoftwareToken", {"UserCode": "123456"})]
 )
-def test_one_of_token_and_session_is_needed(api: Api, env: Env, operation: str, more: dict[str, str]) -> None:
-    assert api.refused(operation, **more) == ("InvalidParameter", "Either AccessToken or Session must be given.")
+def test_one_of_token_and_session_is_needed(
+    api: Api, env: Env, token: str, operation: str, more: dict[str, str]
+) -> None:
+    one = ("InvalidParameter", "Either AccessToken or Session must be given, and not both.")
+    assert api.refused(operation, **more) == one
+    assert api.refused(operation, **more, AccessToken=token, Session="x" * 43) == one
     assert api.refused(operation, **more, Session="x" * 43) == ("NotAuthorized", "Invalid session for the user.")
     assert api.refused(operation, **more, AccessToken="x.y.z")[0] == "NotAuthorized"
 
@@ -202,7 +206,7 @@ def test_the_older_operations_know_sms_only(api: Api, pool: Pool, token: str) ->
 
 def test_what_a_user_can_sign_in_with(api: Api, env: Env, pool: Pool, token: str) -> None:
     which = {"UserPoolId": pool.id, "Username": "alice"}
-    found = {"Username": "alice", "ConfiguredUserAuthFactors": ["PASSWORD"]}
+    found = {"Username": "alice", "ConfiguredUserAuthFactors": ["PASSWORD", "EMAIL_OTP"]}
     assert api("GetUserAuthFactors", AccessToken=token) == api("AdminGetUserAuthFactors", **which) == found
     set_up(api, env, token)
     api("SetUserMFAPreference", AccessToken=token, SoftwareTokenMfaSettings=FIRST)
@@ -210,18 +214,10 @@ def test_what_a_user_can_sign_in_with(api: Api, env: Env, pool: Pool, token: str
         "Username": "alice",
         "PreferredMfaSetting": "SOFTWARE_TOKEN_MFA",
         "UserMFASettingList": ["SOFTWARE_TOKEN_MFA"],
-        "ConfiguredUserAuthFactors": ["PASSWORD", "SOFTWARE_TOKEN"],
+        "ConfiguredUserAuthFactors": ["PASSWORD", "EMAIL_OTP", "SOFTWARE_TOKEN"],
     }
     which["Username"] = "nobody"
     assert api.refused("AdminGetUserAuthFactors", **which) == ("UserNotFound", "User does not exist.")
-
-
-def test_first_factors_that_the_pool_allows_and_she_has_an_address_for(api: Api, env: Env) -> None:
-    first = {"allowed_first_auth_factors": ["PASSWORD", "EMAIL_OTP", "SMS_OTP"]}
-    pool = build.a_pool(env, algorithm="ES256", policies={"sign_in_policy": first})
-    build.a_user(env, pool)
-    found = api("AdminGetUserAuthFactors", UserPoolId=pool.id, Username="alice")
-    assert found["ConfiguredUserAuthFactors"] == ["PASSWORD", "EMAIL_OTP"]
 
 
 def test_a_code_by_mail_comes_after_the_password(
