@@ -55,7 +55,7 @@ def verify(env: Env, client: Client, user: User, *, code: str, name: str | None,
         row = profile.present(env, user)
         software_token.take_into_use(env, matched, name=name, first=False)
         lockout.forgive(env, counted)
-        _changed(env, row)
+        changed(env, row)
 
 
 def remove_token(env: Env, pool: Pool, *, username: str) -> None:
@@ -132,12 +132,12 @@ def _set(env: Env, row: User, wanted: Mapping[str, Setting]) -> None:
 def _write(env: Env, user: User, *, on: set[str] | list[str], preferred: str | None) -> None:
     user.mfa = {"on": [name for name in factors.ALL if name in on], "preferred": preferred if preferred in on else None}
     user.modified_at = env.now()
-    _changed(env, user)
+    changed(env, user)
 
 
-def _changed(env: Env, user: User) -> None:
-    """Sign-ins under way end: they were asked for the factors that he had. So does a code that recovers his password:
-    it may have gone to what is now a factor."""
+def changed(env: Env, user: User) -> None:
+    """He has got or lost a factor. Sign-ins under way end: they were asked for those that he had. So does a code that
+    recovers his password: it may have gone to what is now a factor. Inside a transaction, on the user's locked row."""
     devices.distrust(env, user)
     codes.forget(env, user, purpose=passwords.PURPOSE)
     env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub, Attempt.used_at.is_(None)))

@@ -1,6 +1,6 @@
 """A user's passkeys: registered, listed, deleted, and used (reference: 10.6).
 
-One more or one less is a change of factors: what a device was trusted for rested on those before.
+One more or one less is a change of factors, and ends what rested on those before (accounts.mfa).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import delete as deletion
 from sqlalchemy import exists, func, or_, select, update
 
 from app import errors
-from app.accounts import authenticators, devices, factors, mfa, profile, relying_party
+from app.accounts import authenticators, factors, mfa, profile, relying_party
 from app.crypto import webauthn
 from app.crypto.base64url import encode
 from app.crypto.webauthn import Reason
@@ -22,6 +22,7 @@ from app.db import inserting, raising
 from app.env import Env
 from app.models import Client, Passkey, PasskeyRegistration, Pool, User
 from app.paging import Page, page
+from app.policy import attributes as policy
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +60,14 @@ def start(env: Env, client: Client, user: User) -> dict[str, Any]:
             .on_conflict_do_update(index_elements=[PasskeyRegistration.user_sub], set_=waiting)
         )
     shown = _shown_name(pool, user)
+    readable = policy.readable(user.all_attributes, client.readable)
     return webauthn.creation_options(
         challenge=challenge,
         rp_id=party.id,
         rp_name=pool.name,
         user_handle=handle(env, user),
         user_name=shown,
-        display_name=user.attributes.get("name") or shown,
+        display_name=readable.get("name") or shown,
         user_verification=demands_verification(pool, user),
         exclude=[described(one) for one in present],
     )
@@ -119,7 +121,7 @@ def complete(env: Env, client: Client, user: User, *, credential: Any) -> Passke
         _check_room(env, row)
         with raising(env.db, uq_passkey_pool_id_credential_id=taken):
             env.db.add(passkey)
-        devices.distrust(env, row)
+        mfa.changed(env, row)
     return passkey
 
 
@@ -145,7 +147,7 @@ def delete(env: Env, user: User, *, credential_id: str) -> None:
         )
         if gone is None:
             raise errors.ResourceNotFound(UNKNOWN)
-        devices.distrust(env, row)
+        mfa.changed(env, row)
         last = not env.db.scalar(select(exists().where(Passkey.user_sub == user.sub)))
         if last and factors.PASSKEY in factors.switched_on(row):
             mfa.switch_off(env, row, factors.PASSKEY)

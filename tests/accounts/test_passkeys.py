@@ -1,6 +1,7 @@
 """A user's passkeys: how they come, how they go, and what nobody else can do with them."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,12 @@ from app.accounts import administer, authenticators, factors, passkeys, profile,
 from app.accounts import find as accounts
 from app.crypto import webauthn
 from app.crypto.webauthn import Asserted
-from app.env import Env
+from app.env import Env, Origin
 from app.models import Client, Device, Passkey, PasskeyRegistration, Pool, User
 from app.pools import domains, find, mfa, user_pools
+from app.signin import flow
 from tests.authenticator import Authenticator
-from tests.build import PAGE, a_client, a_passkey, a_pool, a_pool_with_passkeys, a_user
+from tests.build import PAGE, PASSWORD, a_client, a_passkey, a_pool, a_pool_with_passkeys, a_user
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 
@@ -90,6 +92,9 @@ def test_who_signs_in_by_address_is_shown_it_and_who_has_a_name_his_name(env: En
     user = a_user(env, pool, name="Alice Liddell")
     shown = passkeys.start(env, client, user)["user"]
     assert (shown["name"], shown["displayName"]) == ("alice@example.com", "Alice Liddell")
+    discreet = a_client(env, client.pool, read_attributes=["email"])
+    shown = passkeys.start(env, discreet, user)["user"]
+    assert shown["displayName"] == "alice@example.com", "a name is for clients that may read it"
 
 
 def test_a_challenge_is_fresh_and_good_for_one_passkey(env: Env, client: Client, alice: User) -> None:
@@ -358,6 +363,27 @@ def test_no_device_is_trusted_any_more_when_a_passkey_comes_or_goes(env: Env, cl
     assert trusted()
     passkeys.delete(env, alice, credential_id=key.name)
     assert not trusted()
+
+
+def test_sign_ins_under_way_end_when_a_passkey_comes_or_goes(env: Env, client: Client, alice: User) -> None:
+    """Whoever began them was asked for what there was then."""
+    choosing = a_client(env, client.pool, explicit_auth_flows=["ALLOW_USER_AUTH"])
+
+    def step_after(change: Callable[[], Any]) -> None:
+        step = flow.begin(env, choosing, flow="USER_AUTH", given={"USERNAME": "alice"}, origin=Origin())
+        assert isinstance(step, flow.Ask)
+        change()
+        given = {"ANSWER": "PASSWORD", "PASSWORD": PASSWORD}
+        flow.answer(env, choosing, challenge=step.challenge, session=step.handle, given=given, origin=Origin())
+
+    key = a_passkey(env, client, alice)
+    step_after(lambda: passkeys.start(env, client, alice))
+    for change in (
+        lambda: a_passkey(env, client, alice),
+        lambda: passkeys.delete(env, alice, credential_id=key.name),
+    ):
+        with pytest.raises(errors.SessionInvalid):
+            step_after(change)
 
 
 def test_passkeys_go_with_their_user(env: Env, client: Client, alice: User) -> None:
