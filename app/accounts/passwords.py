@@ -220,6 +220,6 @@ def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *,
 
 
 def _end_what_it_began(env: Env, user: User) -> None:
-    env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub))
+    env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub, Attempt.used_at.is_(None)))
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
     devices.distrust(env, user)

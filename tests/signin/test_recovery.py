@@ -30,7 +30,7 @@ def user(env: Env, pool: Pool) -> User:
 
 
 def by(env: Env, user: User, *methods: str) -> SignedIn:
-    return SignedIn(user, env.now(), methods, "session")
+    return SignedIn(user, env.now(), methods, "session", "client")
 
 
 def renewed(env: Env, pool: Pool, user: User, password: str = PASSWORD) -> list[str]:

@@ -41,7 +41,8 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
 
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     """Take the new password and the missing attributes. With one that is required and was not given when the user was
-    made, his making ends only here: it may be one that is written once.
+    made, his making ends only here: it may be one that is written once. One that was given stays: a temporary password
+    must not be enough to put a stranger's address in the place of the one that it was sent to.
 
     Raises errors.InvalidPassword, PasswordHistoryPolicyViolation, InvalidParameter, NotAuthorized; none of them uses
     the session up.
@@ -62,6 +63,9 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     values = policy.stored(pool, attributes)
     changes = {name: value for name, value in values.items() if value != present.get(name, "")}
     policy.check_changes(pool, {name: value for name, value in changes.items() if name not in missing})
+    for name in changes:
+        if present.get(name) and (pool.schema[name].required or name in pool.username_attributes):
+            raise errors.NotAuthorized(f"Cannot modify an already provided {name}", field=name)
     password_policy.check(pool, password)
     prepared = credentials.renew(env, pool, sub=user.sub, username=user.username, password=password)
 

@@ -36,14 +36,14 @@ def begin(env: Env, client: Client) -> flow.Ask:
     return step
 
 
-def answer(env: Env, client: Client, step: flow.Ask, **attributes: str) -> Any:
+def answer(env: Env, client: Client, step: flow.Ask, username: str = "alice", **attributes: str) -> Any:
     given = {f"userAttributes.{name}": value for name, value in attributes.items()}
     granted = flow.answer(
         env,
         client,
         challenge=step.challenge,
         session=step.handle,
-        given={"USERNAME": "alice", "NEW_PASSWORD": "Another-horse-8", **given},
+        given={"USERNAME": username, "NEW_PASSWORD": "Another-horse-8", **given},
         origin=Origin(),
     )
     assert isinstance(granted, flow.Granted)
@@ -99,6 +99,7 @@ def test_what_is_required_and_written_once_can_be_given_here_but_not_changed(env
         ({"custom:x": "1"}, errors.InvalidParameter, "user.custom:x: Attribute does not exist in the schema."),
         ({"given_name": ""}, errors.InvalidParameter, "given_name: Required attribute cannot be deleted."),
         ({"email": "nonsense"}, errors.InvalidParameter, "Invalid email address format."),
+        ({"given_name": "Mallory"}, errors.NotAuthorized, "^Cannot modify an already provided given_name$"),
     ],
 )
 def test_what_cannot_be_written_does_not_use_the_session_up(
@@ -113,3 +114,17 @@ def test_what_cannot_be_written_does_not_use_the_session_up(
     assert alice(env, client).status == "FORCE_CHANGE_PASSWORD"
     answer(env, client, step, email="alice@example.com", **{"custom:vip": "TRUE"})
     assert alice(env, client).all_attributes == before | {"custom:vip": "true"}
+
+
+def test_an_address_that_is_a_username_stays_and_a_second_one_may_be_given(env: Env) -> None:
+    """Whoever found the invitation would otherwise take the account to a mailbox of his own."""
+    client = a_client(env, a_pool(env, alias_attributes=[], username_attributes=["email", "phone_number"]))
+    a_user(env, client.pool, status="FORCE_CHANGE_PASSWORD")
+    given = {"USERNAME": "alice@example.com", "PASSWORD": PASSWORD}
+    step = flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given, origin=Origin())
+    assert isinstance(step, flow.Ask)
+    name = step.params["USER_ID_FOR_SRP"]
+    with pytest.raises(errors.NotAuthorized, match="^Cannot modify an already provided email$"):
+        answer(env, client, step, name, email="mallory@example.com")
+    answer(env, client, step, name, email="alice@example.com", phone_number="+15555550100")
+    assert find.existing(env, client.pool, name).user.phone_number == "+15555550100"
