@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.orm import aliased
 
 from app import errors
 from app.accounts import find, profile
@@ -25,8 +26,11 @@ from app.tokens import assurance, revoke
 UNKNOWN = "Device does not exist."
 """Amplify looks for this sentence, forgets the key it kept, and signs in without."""
 NOT_TRACKED = "User pool does not have device tracking enabled."
+NOT_OFFERED = "Invalid device key given."
 MOST = 60
 """Of a page."""
+MOST_OF_A_USER = 100
+"""Confirmed devices. Cognito has no such bound; but a client that loses its key each time leaves one per sign-in."""
 LONGEST_SALT = 32
 """Bytes; clients draw 16."""
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -64,10 +68,11 @@ def confirm(
     are base64, as the client's SRP pads its numbers. Returns whether it is remembered only when the user says so.
 
     It is trusted if the session showed a password and something besides, and nothing of the user's has changed since:
-    a session from before he changed his factors must not bring the trust back that the change has ended.
+    a session from before he changed his factors must not bring the trust back that the change has ended. Where he has
+    MOST_OF_A_USER already, another of his is forgotten for it.
 
-    Raises errors.DeviceKeyExists, InvalidParameter, InvalidUserPoolConfiguration, ResourceNotFound (a key that was not
-    offered to this session), TokenRefused, UserDisabled, UserNotFound.
+    Raises errors.DeviceKeyExists, InvalidParameter (also for a key that was not offered to this session),
+    InvalidUserPoolConfiguration, TokenRefused, UserDisabled, UserNotFound.
     """
     tracking = _demand_tracking(client.pool)
     if name is not None and "\0" in name:
@@ -98,10 +103,11 @@ def confirm(
             raise errors.TokenRefused("Access Token has been revoked")
         if offered.device_key != key:
             taken = env.db.scalar(select(Device.key).where(Device.key == key))
-            raise errors.DeviceKeyExists if taken else errors.ResourceNotFound(UNKNOWN)
+            raise errors.DeviceKeyExists if taken else errors.InvalidParameter(NOT_OFFERED)
         device.trusted = "mfa" in assurance.methods(session.methods) and row.modified_at <= session.created_at
         with raising(env.db, pk_device=errors.DeviceKeyExists()):
             env.db.add(device)
+        _make_room(env, user, key)
     return tracking.on_request
 
 
@@ -131,6 +137,13 @@ def proved(env: Env, device: Device, origin: Origin, *, trusted: bool) -> None:
         .execution_options(synchronize_session=False)
     )
     if there is None:
+        raise errors.ResourceNotFound(UNKNOWN)
+
+
+def demand(env: Env, user: User, key: str) -> None:
+    """That it is still there, and will be until the commit: inside a transaction, with his row locked.
+    Raises errors.ResourceNotFound."""
+    if env.db.scalar(select(Device.key).where(Device.key == key, Device.user_sub == user.sub)) is None:
         raise errors.ResourceNotFound(UNKNOWN)
 
 
@@ -170,10 +183,32 @@ def forget(env: Env, pool: Pool, user: User, key: str) -> None:
     _demand_tracking(pool)
     with env.transaction():
         find.locked(env, user.sub)  # several of his sessions end, as others may end them at this moment
-        gone = env.db.scalar(delete(Device).where(Device.key == key, Device.user_sub == user.sub).returning(Device.key))
-        if gone is None:
+        if not _forget(env, user, Device.key == key):
             raise errors.ResourceNotFound(UNKNOWN)
+
+
+def _make_room(env: Env, user: User, key: str) -> None:
+    """Forget what are too many beside the device of this key: those that are not remembered first, and of these the one
+    that has not signed in for longest. To refuse the new one instead would keep him out who has lost the old ones, for
+    some SDKs take it for a failed sign-in. Inside a transaction, with his row locked: of two that are confirmed at
+    once, the second counts the first."""
+    others = aliased(Device)
+    kept = (others.remembered.desc(), others.authenticated_at.desc(), others.created_at.desc(), others.key)
+    too_many = select(others.key).where(others.user_sub == user.sub, others.key != key).order_by(*kept)
+    _forget(env, user, Device.key.in_(too_many.offset(MOST_OF_A_USER - 1)))
+
+
+def _forget(env: Env, user: User, which: ColumnElement[bool]) -> list[str]:
+    """The keys of the devices of his that are gone, and so are their sessions. Inside a transaction, with his row."""
+    gone = env.db.scalars(
+        delete(Device)
+        .where(Device.user_sub == user.sub, which)
+        .returning(Device.key)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for key in gone:
         revoke.device(env, user, key)
+    return list(gone)
 
 
 def distrust(env: Env, user: User) -> None:

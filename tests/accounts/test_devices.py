@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import delete, func, select, update
 
 from app import errors
-from app.accounts import devices, find, mfa, passwords
+from app.accounts import devices, find, mfa, passwords, sweep
 from app.crypto import srp, totp
 from app.crypto.seal import SealBroken
 from app.env import Env, Origin
@@ -20,7 +20,7 @@ from app.pools import user_pools
 from app.pools.find import client as find_client
 from app.signin import flow, granting
 from app.signin.state import Ask, Granted
-from app.tokens import refresh, revoke
+from app.tokens import issue, refresh, revoke
 from app.tokens.issue import Tokens
 from tests.build import PASSWORD, a_client, a_device, a_pool, a_user, a_verifier, an_app, with_factors
 from tests.conftest import Clock
@@ -195,7 +195,7 @@ def test_a_session_confirms_only_the_key_that_it_was_offered(env: Env, client: C
     bob = a_user(env, pool, "bob", email=None)
     mine, another, his = sign_in(env, client), sign_in(env, client), sign_in(env, client, "bob")
     for key in (offered(another), offered(his), NOBODYS):
-        with pytest.raises(errors.ResourceNotFound, match="Device does not exist."):
+        with pytest.raises(errors.InvalidParameter, match="Invalid device key given."):
             confirming(env, client, alice, mine, key=key)
     taken = a_device(env, client, bob, his)
     with pytest.raises(errors.DeviceKeyExists):
@@ -242,6 +242,110 @@ def test_what_is_no_verifier_is_refused(env: Env, client: Client, alice: User, t
         confirming(env, client, alice, tokens, **tampered)
     with pytest.raises(errors.ResourceNotFound):
         devices.recognise(env, alice, offered(tokens))
+
+
+# -- how many there are ----------------------------------------------------------------------------------------
+
+
+def keys_of(env: Env, user: User) -> set[str]:
+    with env.reading() as database:
+        return set(database.scalars(select(Device.key).where(Device.user_sub == user.sub)))
+
+
+def alive(env: Env) -> set[str | None]:
+    """Keys of the sessions that have not ended."""
+    with env.reading() as database:
+        return set(database.scalars(select(LoginSession.device_key).where(LoginSession.revoked_at.is_(None))))
+
+
+def test_keys_that_nobody_confirms_leave_with_their_sessions(
+    env: Env, client: Client, alice: User, clock: Clock
+) -> None:
+    for _ in range(3):
+        sign_in(env, client)
+    clock.forward(days=32)
+    assert sweep.expired(env)["login_session"] == 3
+    assert (keys_of(env, alice), alive(env)) == (set(), set())
+
+
+def test_one_too_many_makes_the_least_recently_used_be_forgotten(
+    env: Env, client: Client, pool: Pool, alice: User, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that loses its key each time leaves a device with each sign-in, and never comes back with any."""
+    monkeypatch.setattr(devices, "MOST_OF_A_USER", 3)
+    hers = a_device(env, client, a_user(env, pool, "bob", email=None), sign_in(env, client, "bob"))
+    made = []
+    for _ in range(3):
+        clock.forward(seconds=1)
+        made.append(a_device(env, client, alice, sign_in(env, client)))
+    clock.forward(seconds=1)
+    with env.transaction():
+        devices.proved(env, made[0], HERE, trusted=False)
+    clock.forward(seconds=1)
+    tokens = sign_in(env, client)
+    fourth = a_device(env, client, alice, tokens)
+    assert keys_of(env, alice) == {made[0].key, made[2].key, fourth.key}
+    assert alive(env) == {hers.key, made[0].key, made[2].key, fourth.key}
+    with pytest.raises(errors.DeviceKeyExists):
+        confirming(env, client, alice, tokens)
+    assert len(keys_of(env, alice)) == 3
+
+
+def test_those_that_are_remembered_are_kept_before_the_others(
+    env: Env, client: Client, pool: Pool, alice: User, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "MOST_OF_A_USER", 2)
+    made = []
+    for remembered in (True, False, False):
+        clock.forward(seconds=1)
+        made.append(a_device(env, client, alice, sign_in(env, client)))
+        devices.set_status(env, pool, alice, made[-1].key, remembered=remembered)
+    assert keys_of(env, alice) == {made[0].key, made[2].key}
+
+
+def test_the_number_holds_for_devices_that_are_confirmed_at_one_moment(
+    app: Flask, env: Env, client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "MOST_OF_A_USER", 2)
+    first = a_device(env, client, alice, sign_in(env, client)).key
+    several = [sign_in(env, client) for _ in range(4)]
+    sessions = [session_of(env, tokens) for tokens in several]
+
+    def confirm(tokens: Tokens, session: LoginSession) -> bool:
+        key = offered(tokens)
+        made = a_verifier("-abcdEFGH", key)
+        return devices.confirm(env, client, alice, session, key=key, name=None, origin=HERE, **made)
+
+    acts = [partial(confirm, *each) for each in zip(several, sessions, strict=True)]
+    assert in_parallel(app, *acts) == 4 * [False]
+    left = keys_of(env, alice)
+    assert len(left) == 2 and left <= {first, *map(offered, several)}
+    assert alive(env) == left
+
+
+def test_a_device_comes_back_or_is_forgotten_for_another_but_not_both(
+    app: Flask, env: Env, client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "MOST_OF_A_USER", 1)
+    device = a_device(env, client, alice, sign_in(env, client))
+    tokens = sign_in(env, client)
+    session, made = session_of(env, tokens), a_verifier("-abcdEFGH", offered(tokens))
+
+    def come_back() -> None:
+        with env.transaction():
+            row = find.locked(env, alice.sub)
+            devices.proved(env, device, HERE, trusted=False)
+            issue.open_session(
+                env, client, row, scope="", auth_time=env.now(), methods=[], origin=HERE, device_key=device.key
+            )
+
+    def confirm() -> bool:
+        return devices.confirm(env, client, alice, session, key=offered(tokens), name=None, origin=HERE, **made)
+
+    came_back, confirmed = in_parallel(app, come_back, confirm)
+    assert confirmed is False
+    assert came_back is None or isinstance(came_back, errors.ResourceNotFound)
+    assert keys_of(env, alice) == {offered(tokens)} == alive(env)
 
 
 # -- trusted ---------------------------------------------------------------------------------------------------

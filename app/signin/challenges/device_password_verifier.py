@@ -10,7 +10,7 @@ from app import errors
 from app.accounts import devices
 from app.crypto import srp
 from app.env import Env
-from app.signin import plan, srp_exchange
+from app.signin import plan, srp_exchange, step_up
 from app.signin.state import Asked, Proof, SignIn
 
 NAME = "DEVICE_PASSWORD_VERIFIER"
@@ -65,6 +65,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     verifier = devices.opened_verifier(env, device)
     if not srp_exchange.signed(env, given, block, verifier=verifier, group=device.group_key, name=device.key):
         raise errors.NotAuthorized
-    # Whoever has shown both factors says with it that he trusts the device.
-    both = bool(plan.BY_PASSWORD.intersection(sign_in.proven) and plan.SECOND.intersection(sign_in.proven))
+    # Whoever has shown both factors says with it that he trusts the device: in this sign-in, not with an older token.
+    met = step_up.fresh(sign_in)
+    both = bool(plan.BY_PASSWORD & met and plan.SECOND & met)
     return Proof(user, sign_in.password, lambda row: devices.proved(env, device, sign_in.origin, trusted=both))

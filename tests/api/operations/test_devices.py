@@ -104,7 +104,7 @@ def test_a_device_is_confirmed_once_and_by_its_own_session(api: Api, client: Cli
     mixed = {**confirming(tokens), "AccessToken": another["AccessToken"]}
     assert api.refused("ConfirmDevice", **mixed)[0] == "DeviceKeyExists"
     mixed = {**confirming(another), "AccessToken": tokens["AccessToken"]}
-    assert api.refused("ConfirmDevice", **mixed) == UNKNOWN
+    assert api.refused("ConfirmDevice", **mixed) == ("InvalidParameter", "Invalid device key given.")
 
 
 def test_a_verifier_is_demanded(api: Api, client: Client, alice: User) -> None:

@@ -1,6 +1,7 @@
 """A device that was confirmed proves to be the same one; where it may, it is then the second factor."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from app.accounts import devices, factors, mfa, passwords
 from app.crypto import totp
 from app.crypto.srp import pad
 from app.env import Env, Origin
-from app.models import Client, LoginSession, User
+from app.models import Client, LoginSession, OutboxMessage, User
 from app.signin import flow, granting
 from app.signin.state import Ask, Granted
 from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
@@ -20,6 +21,7 @@ from tests.parallel import in_parallel
 from tests.remembering import Device, confirm
 from tests.signin.challenges.signing_in import answer, begin
 
+Sent = Callable[..., list[OutboxMessage]]
 SPARES = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
 
 
@@ -112,6 +114,42 @@ def test_who_signed_in_before_a_change_makes_no_trusted_device_after_it(env: Env
     device = Device(new.key, new.group_key)
     confirm(env, client, user, device)
     assert begin(env, client, DEVICE_KEY=device.key).challenge == "SOFTWARE_TOKEN_MFA"
+
+
+def test_a_device_that_is_forgotten_after_its_proof_opens_no_session(env: Env, clock: Clock) -> None:
+    """It stood in for the code when it was asked, and no longer when it answered; so the code comes after it."""
+    client, user, secret = a_place_with_mfa(env)
+    device = kept(env, client, user, with_code(env, clock, client, secret, begin(env, client)))
+    step = begin(env, client, DEVICE_KEY=device.key)
+    devices.set_status(env, client.pool, user, device.key, remembered=False)
+    granted = with_code(env, clock, client, secret, proven(env, client, device, step))
+    devices.forget(env, client.pool, user, device.key)
+    with pytest.raises(errors.ResourceNotFound, match="Device does not exist."):
+        granting.tokens(env, granted)
+    with env.reading() as database:
+        assert all(row.revoked_at for row in database.query(LoginSession))
+
+
+def test_what_was_met_before_makes_no_device_trusted(env: Env, clock: Clock, sent: Sent) -> None:
+    """An access token and the password would otherwise be worth the code that is asked for ever after."""
+    policies = {"sign_in_policy": {"allowed_first_auth_factors": ["PASSWORD", "EMAIL_OTP"]}}
+    pool = a_pool(env, device_configuration=SPARES, policies=policies)
+    client = a_client(env, pool, explicit_auth_flows=["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH"])
+    user = a_user(env, pool)
+    device = kept(env, client, user, begin(env, client))
+
+    def choosing(first: str, **given: str) -> Any:
+        given = {"USERNAME": "alice", "PASSWORD": PASSWORD, "PREFERRED_CHALLENGE": first, **given}
+        return flow.begin(env, client, flow="USER_AUTH", given=given, origin=Origin())
+
+    code = choosing("EMAIL_OTP")
+    before = granting.tokens(env, answer(env, client, code, EMAIL_OTP_CODE=sent("alice@example.com")[0].code or ""))
+    up = {"TARGET_ACR_VALUES": "urn:cognito:loa:3", "ACCESS_TOKEN": before.access}
+    granted = choosing("PASSWORD", **up)
+    assert granted.proven == ("EMAIL_OTP", "PASSWORD")
+    assert granting.tokens(env, granted).new_device is None
+    granting.tokens(env, proven(env, client, device, choosing("PASSWORD", **up, DEVICE_KEY=device.key)))
+    assert not devices.recognise(env, user, device.key).trusted
 
 
 def test_nobody_elses_forgotten_or_unconfirmed_device_is_known(env: Env) -> None:
