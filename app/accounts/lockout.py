@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from sqlalchemy import BindParameter, bindparam, case, delete, exists, null, select, update
+from sqlalchemy import BindParameter, Case, ColumnElement, bindparam, case, delete, exists, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -33,12 +33,20 @@ OPEN = 20
 LONGEST = timedelta(minutes=15)
 """Of a lock, and of the quiet after which attempts are forgotten."""
 
-_LOCKED = select(Throttle.locked_until).where(Throttle.key == bindparam("key"))
+_THROTTLE = table(Throttle)
+_LOCKED = select(_THROTTLE.c.locked_until).where(_THROTTLE.c.key == bindparam("key"))
+_FORGIVE = (
+    update(_THROTTLE)
+    .where(_THROTTLE.c.key == bindparam("counted"), _THROTTLE.c.pending > 0)
+    .values(pending=_THROTTLE.c.pending - 1)
+)
+_FORGET = delete(_THROTTLE).where(_THROTTLE.c.key.in_([bindparam("common"), bindparam("near")]))
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Whose attempts are counted. `near` is for those from an address that the user is known to use."""
+    """Whose attempts are counted. `near` is for those from an address that the user is known to use. A name that means
+    nobody has one too, and no `sub`: nobody is known anywhere, but it takes as long to find out."""
 
     common: str
     near: str | None
@@ -49,7 +57,7 @@ class Counter:
 def counter(env: Env, pool: Pool, *, sub: str | None = None, nobody: str | None = None, origin: Origin) -> Counter:
     """Of a user, by his `sub`, or of a name that means `nobody`."""
     who = f"{pool.id} {sub or f'nobody {nobody}'}"
-    near = env.keyed.digest("failures", f"{who} from {origin.ip}") if sub and origin.ip else None
+    near = env.keyed.digest("failures", f"{who} from {origin.ip}") if origin.ip else None
     return Counter(env.keyed.digest("failures", who), near, sub, origin.ip)
 
 
@@ -66,8 +74,7 @@ def attempt(env: Env, counted: Counter) -> Iterator[str]:
 
     While locked nothing is counted, so that nobody can extend a lock. Raises errors.LockedOut.
     """
-    with env.transaction():
-        key = _opened(env, counted)
+    key = _opened(env, counted)
     try:
         yield key
     except errors.TooManyRequests:  # it was not looked at
@@ -83,15 +90,12 @@ def attempt(env: Env, counted: Counter) -> Iterator[str]:
 def forgive(env: Env, key: str) -> None:
     """Take an attempt back that was right, but is not all that is asked. Inside a transaction. Failures stay counted:
     whoever has the password has not yet the right to a million codes."""
-    env.db.execute(
-        update(Throttle).where(Throttle.key == key, Throttle.pending > 0).values(pending=Throttle.pending - 1)
-    )
+    env.db.execute(_FORGIVE, {"counted": key})
 
 
 def forget(env: Env, counted: Counter) -> None:
     """Forget all attempts, after a success. Inside a transaction."""
-    keys = [key for key in (counted.common, counted.near) if key]
-    env.db.execute(delete(Throttle).where(Throttle.key.in_(keys)))
+    env.db.execute(_FORGET, {"common": counted.common, "near": counted.near})
 
 
 def _locked(env: Env, key: str) -> bool:
@@ -104,16 +108,20 @@ def _known(env: Env, counted: Counter) -> bool:
     """Whether the user has a login session from this address. Asked only of those who are locked out."""
     if counted.near is None:
         return False
-    mine = exists().where(LoginSession.user_sub == counted.sub, LoginSession.ip == counted.ip)
+    mine = exists().where(LoginSession.user_sub == (counted.sub or ""), LoginSession.ip == counted.ip)
     with env.reading() as session:
         return bool(session.scalar(select(mine)))
 
 
 def _opened(env: Env, counted: Counter) -> str:
-    if _add(env, counted.common):
-        return counted.common
-    if counted.near is not None and _known(env, counted) and _add(env, counted.near):
-        return counted.near
+    """A transaction for each counter: who holds one and wants the other may wait for `forget`, which waits for him."""
+    with env.transaction():
+        if _add(env, counted.common):
+            return counted.common
+    if counted.near is not None and _known(env, counted):
+        with env.transaction():
+            if _add(env, counted.near):
+                return counted.near
     raise errors.LockedOut
 
 
@@ -128,30 +136,39 @@ def _fail(env: Env, key: str) -> None:
     """An open attempt was wrong: count it, and set the lock that follows. One statement, because others fail at the
     same moment."""
     now = env.now()
-    lock = case(
-        *((Throttle.count + 1 == n, now + lock) for n, lock in _LOCKS.items()),
-        (Throttle.count + 1 > max(_LOCKS), now + LONGEST),
-        else_=Throttle.locked_until,
-    )
-    end = case(
-        *((Throttle.count + 1 == n, now + lock + LONGEST) for n, lock in _LOCKS.items()),
-        (Throttle.count + 1 > max(_LOCKS), now + 2 * LONGEST),
-        else_=Throttle.expires_at,
-    )
-    env.db.execute(
-        update(Throttle)
-        .where(Throttle.key == key)
-        .values(
-            count=Throttle.count + 1,
-            pending=case((Throttle.pending > 0, Throttle.pending - 1), else_=0),
-            locked_until=lock,
-            expires_at=end,
-        )
-    )
+    locks = {f"lock_{n}": now + lock for n, lock in _LOCKS.items()}
+    quiets = {f"quiet_{n}": now + lock + LONGEST for n, lock in _LOCKS.items()}
+    env.db.execute(_FAIL, {"counted": key, **locks, **quiets})
 
 
 _LOCKS = {FREE + n: min(timedelta(seconds=2**n), LONGEST) for n in range(11)}
 """Number of the failure, and the lock that follows it; those after the last one lock for as long."""
+
+
+def _moment(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=utc())
+
+
+def _after(failures: ColumnElement[int], moment: str, otherwise: ColumnElement[datetime]) -> Case[datetime]:
+    """The parameter called `<moment>_<number>` of the failure that is being counted."""
+    last = max(_LOCKS)
+    return case(
+        *((failures == n, _moment(f"{moment}_{n}")) for n in _LOCKS),
+        (failures > last, _moment(f"{moment}_{last}")),
+        else_=otherwise,
+    )
+
+
+_FAIL = (
+    update(_THROTTLE)
+    .where(_THROTTLE.c.key == bindparam("counted"))
+    .values(
+        count=_THROTTLE.c.count + 1,
+        pending=case((_THROTTLE.c.pending > 0, _THROTTLE.c.pending - 1), else_=0),
+        locked_until=_after(_THROTTLE.c.count + 1, "lock", _THROTTLE.c.locked_until),
+        expires_at=_after(_THROTTLE.c.count + 1, "quiet", _THROTTLE.c.expires_at),
+    )
+)
 
 
 @cache
@@ -175,7 +192,3 @@ def _counting(dialect: str) -> ReturningInsert[int]:
         .returning(Throttle.count)
     )
     return counting
-
-
-def _moment(name: str) -> BindParameter[datetime]:
-    return bindparam(name, type_=utc())

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from app import errors
 from app.crypto import totp
-from app.db import inserting
+from app.db import inserting, table
 from app.env import Env
 from app.models import SoftwareToken, User
 
@@ -20,6 +20,20 @@ LONGEST_NAME = 256
 """Characters of what a user calls his app (ours: the model has no limit)."""
 NOT_SET_UP = "User has not set up software token mfa"
 NOT_VERIFIED = "User has not verified software token mfa"
+
+_TOKENS = table(SoftwareToken)
+_NAME = select(_TOKENS.c.friendly_name).where(_TOKENS.c.user_sub == bindparam("sub"), _TOKENS.c.secret.is_not(None))
+_OF_USER = select(SoftwareToken).where(SoftwareToken.user_sub == bindparam("sub"))
+_USE = (
+    update(_TOKENS)
+    .where(
+        _TOKENS.c.user_sub == bindparam("sub"),
+        _TOKENS.c.secret == bindparam("sealed"),
+        _TOKENS.c.last_step < bindparam("step"),
+    )
+    .values(last_step=bindparam("step"))
+    .returning(_TOKENS.c.user_sub)
+)
 
 
 @dataclass(frozen=True)
@@ -34,11 +48,8 @@ class Matched:
 
 def friendly_name(env: Env, user: User) -> str | None:
     """What the user calls the app that is in use."""
-    query = select(SoftwareToken.friendly_name).where(
-        SoftwareToken.user_sub == user.sub, SoftwareToken.secret.is_not(None)
-    )
     with env.reading() as session:
-        return session.scalar(query)
+        return session.scalar(_NAME, {"sub": user.sub})
 
 
 def begin(env: Env, user: User) -> tuple[str, Callable[[], None]]:
@@ -118,17 +129,7 @@ def matches(env: Env, user: User, code: str) -> Matched | None:
 def use(env: Env, matched: Matched) -> None:
     """Take the code. Inside a transaction: one UPDATE, so that of two who show one code at one moment, one is let in.
     Raises errors.CodeUsed."""
-    used = env.db.scalar(
-        update(SoftwareToken)
-        .where(
-            SoftwareToken.user_sub == matched.sub,
-            SoftwareToken.secret == matched.sealed,
-            SoftwareToken.last_step < matched.step,
-        )
-        .values(last_step=matched.step)
-        .returning(SoftwareToken.user_sub)
-    )
-    if used is None:
+    if env.db.scalar(_USE, {"sub": matched.sub, "sealed": matched.sealed, "step": matched.step}) is None:
         raise errors.CodeUsed
 
 
@@ -148,7 +149,7 @@ def remove(env: Env, user: User) -> bool:
 
 def _row(env: Env, user: User) -> SoftwareToken | None:
     with env.reading() as session:
-        return session.get(SoftwareToken, user.sub)
+        return session.scalar(_OF_USER, {"sub": user.sub})
 
 
 def _about(sub: str) -> str:

@@ -15,7 +15,7 @@ from app.hosted.errors import Stop
 from app.hosted.forms import APP_NAME_MAX, USERNAME_MAX, NewPasswordForm, SignInForm, new_password_form
 from app.hosted.page import bp, page, see
 from app.models import Client
-from app.signin import browser, flow
+from app.signin import browser, flow, plan
 from app.signin.challenges.new_password_required import PREFIX
 from app.signin.state import Ask, Granted, Step
 
@@ -48,8 +48,10 @@ def sign_in(env: Env, client: Client, form: SignInForm) -> Response:
     name = form.username.data or ""
     memory.keep(client.pool, username=name, destination=None)
     given = {"USERNAME": name, "PASSWORD": form.password.data or ""}
+    if "acr_values" in request.args:
+        given["TARGET_ACR_VALUES"] = request.args["acr_values"]
     try:
-        step = flow.begin(env, client, flow="HOSTED_PAGES", given=given, origin=web.origin())
+        step = flow.begin(env, client, flow=plan.PAGES, given=given, origin=web.origin())
     except errors.UserNotConfirmed:
         return see("hosted.confirm")
     except errors.PasswordResetRequired:
@@ -82,6 +84,7 @@ def answer(env: Env, client: Client, given: Mapping[str, str], *, challenge: str
             session=memory.kept(pool, "attempt"),
             given=given,
             origin=web.origin(),
+            pages=True,
         )
     except errors.NotAuthorized as refusal:
         if type(refusal) is not errors.NotAuthorized:

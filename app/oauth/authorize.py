@@ -5,7 +5,8 @@ accepts PKCE without a hash, and leaves `iss` out of refusals (RFC 9207).
 
     who asks, and where may the answer go?   no -> the error page; a redirect would be an open redirector
     is the request one that we can serve?    no -> to the client, as error
-    is this browser signed in, recently?     no -> to the sign-in page, whole query kept; it leads back here
+    is this browser signed in, recently and  no -> to the sign-in page, whole query kept; it leads back here
+    as surely as is asked for?
     a code                                      -> to the client
 """
 
@@ -28,7 +29,7 @@ from app.oauth import again, client, errors, redirects
 from app.oauth.client import OAuthClient
 from app.oauth.redirects import Pairs, Unanswerable
 from app.oauth.server import FORM, MOST_PARAMETERS
-from app.signin import browser
+from app.signin import browser, step_up
 from app.tokens import claims, codes
 
 log = logging.getLogger(__name__)
@@ -245,14 +246,14 @@ WHAT: tuple[Callable[[Asked], None], ...] = (
     check_max_age,
 )
 
-# -- is this browser signed in, recently? ----------------------------------------------------------------------
+# -- is this browser signed in, recently and as surely as is asked for? --------------------------------------------
 
 
 def _answered(asked: Asked) -> Response:
     signed_in = browser.recognise(asked.env, asked.pool, web.browser_token())
-    if signed_in is None or not _recent_enough(asked, signed_in):
+    if signed_in is None or not _good_enough(asked, signed_in):
         if "none" in asked.prompts:
-            raise Refused("login_required", "Nobody is signed in, or not recently enough.")
+            raise Refused("login_required", "Nobody is signed in, or not recently or not surely enough.")
         return redirects.to(_sign_in_page(asked))
     with asked.env.transaction():
         code = codes.give(
@@ -275,16 +276,20 @@ def _asks_again(asked: Asked) -> bool:
     return bool(asked.prompts - {"none"})
 
 
-def _recent_enough(asked: Asked, signed_in: browser.SignedIn) -> bool:
-    """OpenID Connect Core, 3.1.2.3."""
+def _good_enough(asked: Asked, signed_in: browser.SignedIn) -> bool:
+    """OpenID Connect Core, 3.1.2.3; and 3.1.2.1 of `acr_values`, which are voluntary: nobody is asked again for a level
+    that he cannot reach (reference: 6.6)."""
     age = (asked.env.now() - signed_in.auth_time).total_seconds()
-    if not _asks_again(asked) and (asked.max_age is None or age <= asked.max_age):
+    recent = not _asks_again(asked) and (asked.max_age is None or age <= asked.max_age)
+    recent = recent and browser.serves(asked.env, asked.client.row, signed_in)
+    levels = step_up.levels_named(asked.pool, asked.get("acr_values") or "")
+    if recent and not step_up.falls_short(asked.env, asked.pool, signed_in.user, signed_in.methods, levels):
         return True
     return again.done(asked.env, asked.pairs, signed_in.auth_time)
 
 
 def _sign_in_page(asked: Asked) -> str:
-    if _asks_again(asked) or asked.max_age is not None:
+    if _asks_again(asked) or asked.max_age is not None or asked.get("acr_values"):
         return redirects.with_query(url_for("hosted.sign_in"), again.demanded(asked.env, asked.pairs))
     return web.carry("hosted.sign_in")
 

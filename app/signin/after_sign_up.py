@@ -17,17 +17,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from app import errors
 from app.accounts import factors, lockout, sign_up
 from app.accounts.find import Found
 from app.accounts.sign_up import SignedUp
 from app.crypto.seal import SealBroken
-from app.db import raising, table
 from app.env import Env, Origin
-from app.models import Client, Password, Spent, User
-from app.signin import flow
+from app.models import Client, Password, User
+from app.signin import flow, once, plan
 from app.signin.challenges import password
 from app.signin.state import Proof, SignIn, Step
 
@@ -37,7 +36,6 @@ FLOW = "USER_AUTH"
 _ABOUT = "sign-up in this browser"
 _ABOUT_API = "session of a sign-up"
 _CODES = {attribute: name for name, attribute in factors.FIRST_ADDRESS.items()}
-_SPEND = insert(table(Spent))
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def _onward(env: Env, client: Client, mine: _Ticket, name: str, origin: Origin) 
     if stored is None or stored.version != mine.password_version or not user.enabled:
         return None
     failures = lockout.counter(env, client.pool, sub=user.sub, origin=origin)
-    sign_in = SignIn(client, "HOSTED_PAGES", name, user, stored, failures, origin)
+    sign_in = SignIn(client, plan.PAGES, name, user, stored, failures, origin)
     return flow.proceed(env, sign_in, Proof(user, stored), met=password.NAME, given={})
 
 
@@ -153,8 +151,7 @@ def begin(env: Env, client: Client, *, session: str, given: Mapping[str, str], o
 
 def _spend(env: Env, mine: _Ticket) -> None:
     digest = env.keyed.digest(_ABOUT_API, mine.number)
-    with raising(env.db, pk_spent=errors.SessionUsed()):
-        env.db.execute(_SPEND, {"digest": digest, "expires_at": env.now() + LIFETIME})
+    once.use(env, digest, until=env.now() + LIFETIME)
 
 
 def _user(env: Env, sub: str) -> tuple[User, Password | None] | None:

@@ -1,5 +1,6 @@
 """The browser's own session: what lets `/oauth2/authorize` answer without asking again. It lives an hour, as Cognito
-has it, or as long as the client says through which it was opened (SSOSession; reference: 6.8)."""
+has it, or as long as the client says through which it was opened, and serves each client as long as that one says
+(SSOSession; reference: 6.8)."""
 
 from __future__ import annotations
 
@@ -34,6 +35,8 @@ class SignedIn:
     auth_time: datetime
     methods: tuple[str, ...]
     session_id: str
+    client_id: str
+    """Of the client through which it was opened."""
 
 
 def open_session(env: Env, granted: Granted, *, replacing: str | None = None) -> str:
@@ -66,8 +69,13 @@ def open_session(env: Env, granted: Granted, *, replacing: str | None = None) ->
 
 def lifetime(client: Client) -> timedelta:
     """How long a session lives that is opened through this client."""
+    return _said(client) or WAY_BACK
+
+
+def _said(client: Client) -> timedelta:
+    """By SSOSession; nothing where the client wants no session."""
     given = client.settings.get("session_configuration", {}).get("sso_session", {}).get("max_validity_minutes")
-    return LIFETIME if given is None else timedelta(minutes=given) or WAY_BACK
+    return LIFETIME if given is None else timedelta(minutes=given)
 
 
 def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:
@@ -81,7 +89,14 @@ def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:
     browser, user = found
     if env.now() >= browser.expires_at or not user.enabled:
         return None
-    return SignedIn(user, browser.auth_time, tuple(browser.methods), browser.id)
+    return SignedIn(user, browser.auth_time, tuple(browser.methods), browser.id, browser.client_id)
+
+
+def serves(env: Env, client: Client, signed_in: SignedIn) -> bool:
+    """Whether the client goes on with this session without asking again: for as long as it says itself, whoever opened
+    the session. One that wants none does so on the way back from its own sign-in only."""
+    mine = signed_in.client_id == client.id
+    return env.now() < signed_in.auth_time + (_said(client) or (WAY_BACK if mine else timedelta()))
 
 
 def close(env: Env, token: str | None) -> None:

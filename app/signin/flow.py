@@ -12,11 +12,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from app import errors, triggers
 from app.accounts import devices, factors, find, lockout
 from app.accounts.find import Found
+from app.db import orphaned, table
 from app.env import Env, Origin
 from app.models import Attempt, Client, Password, Throttle, User
 from app.policy import unbuilt
@@ -76,7 +77,7 @@ NOT_ENABLED = {
     "USER_PASSWORD_AUTH": "USER_PASSWORD_AUTH flow not enabled for this client",
     "USER_SRP_AUTH": "USER_SRP_AUTH is not enabled for the client.",
 }
-WITHOUT_DEVICES = frozenset({"ADMIN_USER_PASSWORD_AUTH", "HOSTED_PAGES"})
+WITHOUT_DEVICES = frozenset({"ADMIN_USER_PASSWORD_AUTH", plan.PAGES})
 """Flows in which devices are not tracked (reference: 5.1): an administrator's server is nobody's device, and a browser
 is recognised by its session."""
 
@@ -101,10 +102,19 @@ _AGAIN = (
     .with_for_update(of=User)
     .options(claims.WITH_GROUPS)
 )
+_HIS = select(table(User).c.sub).where(table(User).c.sub == bindparam("sub")).with_for_update(read=True, key_share=True)
 _WAITING = (
     select(Attempt, User, Password)
     .outerjoin(User, User.sub == Attempt.user_sub)
     .outerjoin(Password, Password.user_sub == User.sub)
+)
+_BY_HANDLE = _WAITING.where(Attempt.digest == bindparam("handle"))
+_WAIT = insert(table(Attempt))
+_USE_UP = (
+    update(table(Attempt))
+    .where(table(Attempt).c.digest == bindparam("handle"), table(Attempt).c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+    .returning(table(Attempt).c.digest)
 )
 
 
@@ -133,7 +143,8 @@ def _begin(env: Env, client: Client, flow: str, given: Mapping[str, str], origin
     with env.reading():  # one look for both questions
         found = find.by_name(env, client.pool, name)
         sign_in = sign_in_of(env, client, flow, name, found, origin)
-        if plan.FIRST.get(flow) != password.NAME:  # which is counted, and so checked, anyhow
+        # A password is counted, and so checked, anyhow; but not of who is refused before.
+        if plan.FIRST.get(flow) != password.NAME or (found is not None and not found.user.enabled):
             lockout.check(env, sign_in.failures)
     sign_in = with_device_key(sign_in, given)
     _refuse_disabled(sign_in, before=True)
@@ -145,6 +156,8 @@ def _begin(env: Env, client: Client, flow: str, given: Mapping[str, str], origin
         return _begin_as_the_customer_says(env, sign_in, given)
     if plan.FIRST[flow] == password_srp.NAME:
         return Ask(password_srp.NAME, password_srp.ask(env, sign_in, given).params, handle=None)
+    if flow == plan.PAGES:
+        sign_in = replace(sign_in, notes=step_up.at_pages(sign_in.pool, given.get("TARGET_ACR_VALUES", "")))
     return _taken(env, sign_in, password, given)
 
 
@@ -196,10 +209,20 @@ def _begin_as_the_customer_says(env: Env, sign_in: SignIn, given: Mapping[str, s
 
 
 def answer(
-    env: Env, client: Client, *, challenge: str, session: str | None, given: Mapping[str, str], origin: Origin
+    env: Env,
+    client: Client,
+    *,
+    challenge: str,
+    session: str | None,
+    given: Mapping[str, str],
+    origin: Origin,
+    pages: bool = False,
 ) -> Step:
-    """The answer to a challenge. Raises what `begin` does, and errors.SessionInvalid, SessionExpired, SessionUsed,
-    CodeMismatch, ExpiredCode."""
+    """The answer to a challenge, given by API or at the `pages`. What was begun at one is not answered at the other:
+    whoever reads the session in the cookie of his browser would otherwise turn a sign-in for the client's scopes into
+    tokens of the API, also where the client allows no flow of it.
+
+    Raises what `begin` does, and errors.SessionInvalid, SessionExpired, SessionUsed, CodeMismatch, ExpiredCode."""
     module = CHALLENGES.get(challenge)
     if module is None:
         raise errors.InvalidParameter(f"The challenge {challenge} is not available in this version of Cognate.")
@@ -210,6 +233,8 @@ def answer(
             sign_in = _resumed_without(env, client, challenge, session, given, origin)
         else:
             sign_in = resumed(env, client, challenge, session, origin)
+        if (sign_in.flow == plan.PAGES) != pages:
+            raise errors.SessionInvalid
         refuse_other_name(env, sign_in, given)
         return _taken(env, with_device_key(sign_in, given), module, given)
 
@@ -466,12 +491,22 @@ def _refuse_passing_by(env: Env, sign_in: SignIn, user: User) -> None:
 def _situation(env: Env, sign_in: SignIn, user: User) -> plan.Situation:
     """What the plan depends on; one statement where the pool has second factors."""
     pool = sign_in.pool
-    target = sign_in.notes.get(step_up.TARGET, 1)
-    situation = plan.Situation(user.status, sign_in.proven, mfa=pool.mfa, device=_standing(sign_in), target=target)
+    situation = plan.Situation(
+        user.status,
+        sign_in.proven,
+        mfa=pool.mfa,
+        device=_standing(sign_in),
+        by_passkey=sign_in.flow != plan.PAGES,
+    )
     if pool.mfa == "OFF":
         return situation
-    second = factors.second(pool, user, factors.held(env, user))
-    return replace(situation, second=second, chosen=sign_in.notes.get("chosen"))
+    held = factors.held(env, user)
+    return replace(
+        situation,
+        second=factors.second(pool, user, held),
+        chosen=sign_in.notes.get("chosen"),
+        target=step_up.target(sign_in, user, held),
+    )
 
 
 def _with_device(env: Env, sign_in: SignIn, user: User) -> SignIn:
@@ -519,6 +554,7 @@ def _asked(
         if proof is not None:
             _accept(env, sign_in, proof)
         elif sign_in.attempt is not None and not sign_in.used:
+            _hold(env, sign_in)
             _use_up(env, sign_in.attempt)
         if counted is not None:
             lockout.forgive(env, counted)
@@ -530,6 +566,15 @@ def _asked(
     return Ask(challenge.NAME, asked.params, handle, available)
 
 
+def _hold(env: Env, sign_in: SignIn) -> None:
+    """His row, before one of his attempts is touched: whoever disables or deletes him takes them in this order, and
+    each would else wait for the other. Raises errors.NotAuthorized: he has been deleted since he was looked for."""
+    if sign_in.user is None:
+        return
+    if env.db.scalar(_HIS, {"sub": sign_in.user.sub}) is None:
+        raise errors.NotAuthorized
+
+
 def again(env: Env, sign_in: SignIn, attempt: Attempt, notes: Mapping[str, Any]) -> str:
     """A step that leaves the challenge as it was asked: the session is used up, and a fresh one, which is returned,
     has these notes besides. Inside a transaction. Raises errors.SessionUsed."""
@@ -538,22 +583,22 @@ def again(env: Env, sign_in: SignIn, attempt: Attempt, notes: Mapping[str, Any])
 
 
 def _wait(env: Env, sign_in: SignIn, challenge: str, notes: Mapping[str, Any]) -> str:
-    """Write down what waits for its answer; the handle with which that comes."""
+    """Write down what waits for its answer; the handle with which that comes. Raises errors.TooManyRequests where the
+    user or the client was deleted a moment ago: whoever comes again is told."""
     handle, now = env.random.token(), env.now()
-    env.db.add(
-        Attempt(
-            digest=_digest(env, handle),
-            client_id=sign_in.client.id,
-            user_sub=sign_in.user.sub if sign_in.user else None,
-            flow=sign_in.flow,
-            asked=challenge,
-            proven=list(sign_in.proven),
-            notes={**sign_in.notes, **notes, "name": sign_in.name, **_device_notes(sign_in)},
-            created_at=now,
-            expires_at=now + sign_in.client.session_validity,
-            used_at=None,
-        )
-    )
+    row = {
+        "digest": _digest(env, handle),
+        "client_id": sign_in.client.id,
+        "user_sub": sign_in.user.sub if sign_in.user else None,
+        "flow": sign_in.flow,
+        "asked": challenge,
+        "proven": list(sign_in.proven),
+        "notes": {**sign_in.notes, **notes, "name": sign_in.name, **_device_notes(sign_in)},
+        "created_at": now,
+        "expires_at": now + sign_in.client.session_validity,
+    }
+    with orphaned(errors.TooManyRequests()):
+        env.db.execute(_WAIT, row)
     return handle
 
 
@@ -596,7 +641,7 @@ def _accept(env: Env, sign_in: SignIn, proof: Proof) -> tuple[User, bool]:
         raise errors.UserDisabled
     if user.status != proof.user.status or (proof.password is not None and version != proof.password.version):
         raise errors.NotAuthorized
-    step_up.demand_live(env, sign_in)
+    step_up.demand_live(env, sign_in, user)
     if sign_in.attempt is not None and not sign_in.used:
         _use_up(env, sign_in.attempt)
     if proof.write is not None:
@@ -609,7 +654,7 @@ def resumed(env: Env, client: Client, challenge: str, session: str | None, origi
     if not session:
         raise errors.InvalidParameter("Missing required parameter Session")
     with env.reading() as database:
-        found = database.execute(_WAITING.where(Attempt.digest == _digest(env, session))).one_or_none()
+        found = database.execute(_BY_HANDLE, {"handle": _digest(env, session)}).one_or_none()
     if found is None:
         raise errors.SessionInvalid
     attempt, user, stored = found
@@ -663,13 +708,7 @@ def _of(env: Env, client: Client, attempt: Attempt, found: Found | None, origin:
 
 def _use_up(env: Env, attempt: Attempt) -> None:
     """One UPDATE, so that of parallel answers one is accepted. Raises errors.SessionUsed."""
-    used = env.db.scalar(
-        update(Attempt)
-        .where(Attempt.digest == attempt.digest, Attempt.used_at.is_(None))
-        .values(used_at=env.now())
-        .returning(Attempt.digest)
-    )
-    if used is None:
+    if env.db.scalar(_USE_UP, {"handle": attempt.digest, "now": env.now()}) is None:
         raise errors.SessionUsed
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from app.accounts.factors import Second
+from app.accounts.factors import PASSKEY, Second
 from app.tokens import assurance
 
+PAGES = "HOSTED_PAGES"
+"""The flow of the hosted pages, which is none of the API's."""
 FIRST = {
     "USER_PASSWORD_AUTH": "PASSWORD",
     "ADMIN_USER_PASSWORD_AUTH": "PASSWORD",
     "USER_SRP_AUTH": "PASSWORD_VERIFIER",
-    "HOSTED_PAGES": "PASSWORD",
+    PAGES: "PASSWORD",
 }
 """The first challenge of each flow that leaves no choice."""
 CHOICES = ("PASSWORD_SRP", "PASSWORD", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN")
@@ -45,6 +47,8 @@ class Situation:
     """None: no device, or none that is tracked; `known`: it can prove itself; `trusted`: and be the second factor."""
     target: int = 1
     """The level that the sign-in aims at, as assurance.level counts (signin.step_up)."""
+    by_passkey: bool = True
+    """Whether a passkey can be asked for on the way there. The pages cannot yet."""
 
 
 def chosen(choice: str, given: Mapping[str, str]) -> str:
@@ -79,13 +83,17 @@ def raising(now: Situation) -> tuple[str, ...]:
     by_device = ("DEVICE_PASSWORD_VERIFIER",) if now.device == "trusted" else ()
     if _reaches(now, *by_device):
         return ()
-    on = tuple(name for name in now.second.usable if _reaches(now, name))
-    return on or tuple(name for name in now.second.dormant if _reaches(now, name))
+    on, off = (tuple(name for name in some if _leads(now, name)) for some in (now.second.usable, now.second.dormant))
+    return on or off
 
 
 def to_choose(now: Situation) -> tuple[str, ...]:
     """Second factors, one of which is asked for."""
     return raising(now) or now.second.usable
+
+
+def _leads(now: Situation, factor: str) -> bool:
+    return _reaches(now, factor) and (now.by_passkey or factor != PASSKEY)
 
 
 def _reaches(now: Situation, *met: str) -> bool:

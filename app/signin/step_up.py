@@ -1,4 +1,5 @@
-"""USER_AUTH with a level to reach (reference: 6.6): TARGET_ACR_VALUES, ACCESS_TOKEN and MAX_AGE.
+"""A sign-in with a level to reach (reference: 6.6): TARGET_ACR_VALUES, ACCESS_TOKEN and MAX_AGE of USER_AUTH, and
+`acr_values` at the pages.
 
 The levels are tried in their order, and the first that the user can reach with what he has is the one that the sign-in
 aims at: choices that do not lead there are not offered. Where he can reach none, he signs in as ever, and his tokens
@@ -6,7 +7,8 @@ say how far he came; whoever asks must read that (`acr`), as OpenID Connect has 
 
 An access token brings along what was met to get it, so that only the rest is asked. That is worth a password, and so
 it is handled like one: it must be live, of this client and this user, when the sign-in begins and when it ends; and it
-buys nothing by itself. A stolen one that has reached the level already must not be good for a refresh token.
+buys nothing by itself. A stolen one that has reached the level already must not be good for a refresh token; nor may
+the thief set up a factor with it, and then show that.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ ACR_ASKED = "acr_asked"
 """Note: that the client wants its tokens to say how he signed in."""
 TARGET = "target"
 """Note: the level that is aimed at, 1 to 4."""
+LEVELS = "levels"
+"""Note: the levels that a sign-in at the pages is asked for, the wanted one first."""
 CREDIT = "credit"
 """Note: challenges that were met before, to get the access token. They are among those proven."""
 CREDIT_OF = "credit_of"
@@ -72,28 +76,46 @@ def wish(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Wish:
         if token:
             raise errors.InvalidParameter("ACCESS_TOKEN must come with TARGET_ACR_VALUES.")
         return Wish()
-    called = sign_in.pool.acr_values
-    levels = tuple(dict.fromkeys(called.index(name) + 1 for name in named.split() if name in called))
+    levels = levels_named(sign_in.pool, named)
     if not levels:
-        raise errors.InvalidParameter(f"TARGET_ACR_VALUES must name a level of the user pool: {', '.join(called)}.")
+        called = ", ".join(sign_in.pool.acr_values)
+        raise errors.InvalidParameter(f"TARGET_ACR_VALUES must name a level of the user pool: {called}.")
     if not token:
         return Wish(levels)
     brought = verify.access_token(env, token, scope=API_SCOPE, pool_of=_never, only=sign_in.pool)
     session, user = brought.session, sign_in.user
     if user is None or session.user_sub != user.sub or session.client_id != sign_in.client.id:
         raise errors.TokenRefused
+    # One that was derived (tokens.exchange) for another client, or for somebody who acts, is in other hands than his.
+    if brought.claims["client_id"] != sign_in.client.id or "act" in brought.claims:
+        raise errors.TokenRefused
     old = age is not None and (env.now() - session.auth_time).total_seconds() > int(age or 0)
-    # With a password that is to be changed, he has proven less than he had when he got the token.
-    if old or user.status != "CONFIRMED":
+    # With a password that is to be changed, he has proven less than he had when he got the token; and a factor or an
+    # address may have been put there with the token itself.
+    if old or user.status != "CONFIRMED" or user.modified_at > session.created_at:
         return Wish(levels)
     return Wish(levels, tuple(name for name in session.methods if name in _CREDITED), session.id)
+
+
+def levels_named(pool: Pool, text: str) -> tuple[int, ...]:
+    """Levels, 1 to 4, by the names that the pool has for them; those that it does not have are passed over."""
+    called = pool.acr_values
+    return tuple(dict.fromkeys(called.index(name) + 1 for name in text.split() if name in called))
 
 
 def _never(pool_id: str) -> Pool:
     raise errors.UnknownPool(pool_id)
 
 
-def aim(pool: Pool, user: User | None, held: Held | None, wish: Wish, available: tuple[str, ...]) -> Aim:
+def aim(
+    pool: Pool,
+    user: User | None,
+    held: Held | None,
+    wish: Wish,
+    available: tuple[str, ...],
+    *,
+    by_passkey: bool = True,
+) -> Aim:
     """The first of the levels that can be reached, and by what. `available` are the first factors that he has."""
     second = factors.second(pool, user, held) if user is not None and held is not None else Second((), None, ())
     for credit in dict.fromkeys((counting(pool, second, wish.credit), ())):
@@ -101,13 +123,37 @@ def aim(pool: Pool, user: User | None, held: Held | None, wish: Wish, available:
         for target in wish.levels:
             if assurance.level(credit) >= target:
                 break  # what he has met before buys nothing by itself
-            now = plan.Situation("CONFIRMED", credit, mfa=pool.mfa, second=second, target=target)
+            now = plan.Situation("CONFIRMED", credit, pool.mfa, second, target=target, by_passkey=by_passkey)
             if plan.raising(now):
                 return Aim(target, (), credit, second=True)
             leading = tuple(choice for choice in more if _leads(now, choice))
             if leading:
                 return Aim(target, leading, credit)
     return Aim(1, available)
+
+
+def at_pages(pool: Pool, acr_values: str) -> dict[str, Any]:
+    """What a sign-in at the pages notes. Which of the levels he can reach is looked up when he has shown who he is: not
+    before, or the time of a wrong password would tell whether there is anybody to look up."""
+    levels = levels_named(pool, acr_values)
+    return {LEVELS: list(levels)} if levels else {}
+
+
+def target(sign_in: SignIn, user: User, held: Held) -> int:
+    """The level that a sign-in aims at, 1 where it aims at none."""
+    if LEVELS in sign_in.notes:
+        return _by_pages(sign_in.pool, user, held, tuple(sign_in.notes[LEVELS]))
+    return int(sign_in.notes.get(TARGET, 1))
+
+
+def falls_short(env: Env, pool: Pool, user: User, methods: tuple[str, ...], levels: tuple[int, ...]) -> bool:
+    """Whether he could reach one of the levels, at the pages, that the challenges which he has met do not. One
+    statement, and none without levels."""
+    return bool(levels) and assurance.level(methods) < _by_pages(pool, user, factors.held(env, user), levels)
+
+
+def _by_pages(pool: Pool, user: User, held: Held, levels: tuple[int, ...]) -> int:
+    return aim(pool, user, held, Wish(levels), ("PASSWORD",), by_passkey=False).target
 
 
 def counting(pool: Pool, second: Second, credit: tuple[str, ...]) -> tuple[str, ...]:
@@ -160,13 +206,17 @@ def fresh(sign_in: SignIn) -> set[str]:
     return set(sign_in.proven) - set(credit(sign_in))
 
 
-def demand_live(env: Env, sign_in: SignIn) -> None:
-    """That nothing has ended the session whose credit this is, inside the transaction that accepts a step: the row is
-    locked, so that signing out everywhere comes before it or after. One statement, of sign-ins with a credit only.
-    Raises errors.TokenRefused."""
+def demand_live(env: Env, sign_in: SignIn, user: User) -> None:
+    """That nothing has ended the session whose credit this is, or changed its user since: inside the transaction that
+    accepts a step, and both rows are locked, so that signing out everywhere comes before it or after. One statement, of
+    sign-ins with a credit only. Raises errors.TokenRefused."""
     session_id = sign_in.notes.get(CREDIT_OF)
     if session_id is None:
         return
-    living = select(LoginSession.id).where(LoginSession.id == session_id, LoginSession.revoked_at.is_(None))
+    living = (
+        select(LoginSession.id)
+        .where(LoginSession.id == session_id, LoginSession.revoked_at.is_(None))
+        .where(LoginSession.created_at >= user.modified_at)
+    )
     if env.db.scalar(living.with_for_update()) is None:
         raise errors.TokenRefused("Access Token has been revoked")

@@ -13,7 +13,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 from app import errors
 from app.crypto.base64url import encode
 from app.crypto.seal import same
-from app.db import table
+from app.db import orphaned, table
 from app.env import Env, Origin
 from app.models import AuthorizationCode, Client, User
 from app.tokens import claims, issue, revoke
@@ -32,6 +32,11 @@ _TAKE = (
     .values(used_at=bindparam("now"), session_id=bindparam("session"))
     .returning(_CODES)
 )
+_USER = select(User).where(User.sub == bindparam("sub")).options(claims.WITH_GROUPS)
+# Against being disabled, deleted or signed out in between, which ends the sessions that it sees; where sessions are
+# counted, also against another sign-in that opens one.
+_HELD = _USER.with_for_update(of=User, read=True)
+_HELD_ALONE = _USER.with_for_update(of=User, key_share=True)
 
 
 def give(
@@ -67,7 +72,8 @@ def give(
         "expires_at": now + LIFETIME,
         "forget_at": now + REMEMBERED,
     }
-    env.db.execute(_GIVE, row)
+    with orphaned(errors.TooManyRequests()):  # its user or client, a moment ago
+        env.db.execute(_GIVE, row)
     return code
 
 
@@ -94,10 +100,8 @@ def redeem(
             raise errors.InvalidGrant("The redirect_uri is not the one that the code was asked for with.")
         if not _proven(taken.code_challenge, verifier):
             raise errors.InvalidGrant("The code_verifier does not match the code_challenge.")
-        # Locked against being disabled, deleted or signed out in between, which ends the sessions that it sees; where
-        # sessions are counted, also against another that opens one.
-        lock = {"read": client.pool.most_sessions is None, "key_share": client.pool.most_sessions is not None}
-        user = env.db.get(User, taken.user_sub, with_for_update={**lock, "of": User}, options=[claims.WITH_GROUPS])
+        held = _HELD if client.pool.most_sessions is None else _HELD_ALONE
+        user = env.db.scalars(held, {"sub": taken.user_sub}).unique().one_or_none()
         if user is None or not user.enabled:
             raise errors.InvalidGrant("The user does not exist or is disabled.")
         if user.signed_out_at is not None and taken.auth_time < user.signed_out_at:

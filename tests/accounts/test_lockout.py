@@ -1,5 +1,6 @@
 """How often may be tried: counted before it is looked at, and never to keep the owner out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,6 +27,25 @@ def client(env: Env) -> Client:
 @pytest.fixture
 def alice(env: Env, client: Client) -> User:
     return a_user(env, client.pool)
+
+
+def test_who_is_locked_out_costs_what_a_name_of_nobody_costs(
+    env: Env, client: Client, alice: User, statements: Callable[[], list[str]]
+) -> None:
+    """No hash hides then how long it took."""
+
+    def asked(name: str) -> list[str]:
+        statements()
+        with pytest.raises(errors.NotAuthorized):
+            flow.begin(
+                env, client, flow="USER_PASSWORD_AUTH", given={"USERNAME": name, "PASSWORD": "wrong"}, origin=ABROAD
+            )
+        return statements()
+
+    for _ in range(lockout.FREE):
+        asked("alice")
+        asked("nobody")
+    assert asked("alice") == asked("nobody") != []
 
 
 def counter(env: Env, client: Client, user: User, origin: Origin = ABROAD) -> lockout.Counter:

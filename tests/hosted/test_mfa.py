@@ -325,6 +325,76 @@ def test_who_has_no_second_factor_needs_none_where_it_is_optional(app: Flask, vi
     assert signed_in(visitor)
 
 
+def test_an_application_that_asks_for_more_gets_it_where_there_is_more(
+    app: Flask, visitor: Visitor, clock: Clock
+) -> None:
+    """Reference: 6.6, of `acr_values`. He has an app and has not switched it on."""
+    place = demanding(app, "OPTIONAL", factors.TOTP)
+    secret = with_app(place, place.a_user())
+    sign_in(visitor, place)
+    assert signed_in(visitor)
+    wanted = {"acr_values": "gold urn:cognito:loa:4 urn:cognito:loa:1"}
+    visitor.open(place.path("oauth2/authorize", **wanted, prompt="none"))
+    assert parse_qs(urlsplit(visitor.landed).query)["error"] == ["login_required"]
+    visitor.open(place.path("oauth2/authorize", acr_values="urn:cognito:loa:1"))
+    assert signed_in(visitor)
+    clock.forward(seconds=1)
+    assert visitor.open(place.path("oauth2/authorize", **wanted)).title == "Sign in"
+    assert visitor.press(username="alice", password=PASSWORD).title == "Enter the code of your app"
+    visitor.press(confirmation_code=totp.code_at(secret, clock()))
+    assert signed_in(visitor)
+    place.do(lambda env: methods_are(env, ["PASSWORD", "SOFTWARE_TOKEN_MFA"]))
+    visitor.open(place.path("oauth2/authorize", **wanted, prompt="none"))
+    assert signed_in(visitor)
+
+
+def methods_are(env: Env, expected: list[str]) -> None:
+    with env.reading() as database:
+        assert database.scalars(select(BrowserSession.methods)).all() == [expected]
+
+
+def test_nobody_is_asked_again_for_a_level_that_he_cannot_reach(app: Flask, visitor: Visitor) -> None:
+    place = demanding(app, "OPTIONAL", factors.TOTP)
+    place.a_user()
+    visitor.open(place.path("oauth2/authorize", acr_values="urn:cognito:loa:4"))
+    visitor.press(username="alice", password=PASSWORD)
+    assert signed_in(visitor)
+    visitor.open(place.path("oauth2/authorize", acr_values="urn:cognito:loa:4", prompt="none"))
+    assert signed_in(visitor)
+
+
+def test_a_level_that_was_left_for_a_recovery_code_is_not_asked_for_in_a_circle(
+    app: Flask, visitor: Visitor, clock: Clock
+) -> None:
+    place = demanding(app, "ON", factors.TOTP)
+    user = place.a_user()
+    with_app(place, user)
+    codes = codes_of(place, user)
+    visitor.open(place.path("oauth2/authorize", acr_values="urn:cognito:loa:4"))
+    page = visitor.press(username="alice", password=PASSWORD)
+    visitor.open(page.links["Use a recovery code"])
+    visitor.press(confirmation_code=codes[0])
+    assert signed_in(visitor)
+
+
+def test_a_level_never_asks_at_a_page_for_a_passkey(app: Flask, visitor: Visitor, sent: Sent) -> None:
+    policies = {"sign_in_policy": {"allowed_first_auth_factors": ["PASSWORD", "WEB_AUTHN"]}}
+    place = a_place(app, pool={"policies": policies})
+    given = {
+        "mfa_configuration": "OPTIONAL",
+        "sms_mfa_configuration": {"sms_configuration": {"sns_caller_arn": "arn:aws:iam::1:role/sms"}},
+        "web_authn_configuration": {"relying_party_id": "example.com"},
+    }
+    place.do(lambda env: pools_mfa.configure(env, place.pool, given))
+    user = place.a_user(**PHONE)
+    place.do(lambda env: a_passkey(env, find_pool.client(env, place.client.id), user))
+    prefer(place, user, factors.SMS, factors.PASSKEY, preferred=factors.SMS)
+    visitor.open(place.path("oauth2/authorize", acr_values="urn:cognito:loa:4"))
+    assert visitor.press(username="alice", password=PASSWORD).title == "Check your phone"
+    visitor.press(confirmation_code=sent(PHONE["phone_number"])[0].code or "")
+    assert signed_in(visitor)
+
+
 def test_who_has_several_chooses(app: Flask, visitor: Visitor, sent: Sent) -> None:
     place = demanding(app, "OPTIONAL", factors.TOTP, factors.SMS, factors.EMAIL)
     user = place.a_user(**PHONE)
@@ -605,7 +675,8 @@ def test_one_is_signed_in_only_after_the_last_step(visitor: Visitor, strict: Pla
     assert "error=login_required" in visitor.landed
 
 
-def test_no_page_speaks_the_language_of_programs(app: Flask, visitor: Visitor, clock: Clock) -> None:
+def test_no_page_speaks_the_language_of_programs(app: Flask, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totp, "new_secret", lambda: "A" * 52)  # a random one may spell anything
     wire = re.compile(r"[A-Z]{3,}_[A-Z]+|TOTP|MFA|Exception")
     place = demanding(app, "ON", factors.TOTP, factors.EMAIL)
     user = place.a_user(email=None)

@@ -13,7 +13,7 @@ from app.accounts import sessions
 from app.env import Env
 from app.models import ResourceServer, User
 from app.oauth.authorize import LONGEST_FORM, MOST_PARAMETERS
-from app.pools import find, resource_servers, user_pools
+from app.pools import app_clients, find, resource_servers, user_pools
 from app.tokens import codes
 from tests import build
 from tests.conftest import Clock
@@ -424,6 +424,18 @@ def test_prompt_none_with_a_session_that_is_too_old_is_refused(relying_party: Re
     clock.forward(seconds=11)
     assert answer(relying_party.authorize(prompt="none", max_age="10"))["error"] == "login_required"
     assert "code" in answer(relying_party.authorize(prompt="none", max_age="11"))
+
+
+def test_a_client_that_wants_no_session_of_others_asks_again(env: Env, relying_party: RelyingParty) -> None:
+    """Reference: 6.8. And whoever has just signed in for it goes on."""
+    user = relying_party.user_signs_in()
+    bank = RelyingParty.of(env, relying_party.http, build.a_client(env, relying_party.pool))
+    app_clients.set_session(env, bank.client, longest=0)
+    assert "code" in answer(relying_party.authorize())
+    assert at_sign_in(bank.authorize())
+    assert answer(bank.authorize(prompt="none"))["error"] == "login_required"
+    bank.user_signs_in(user)
+    assert "code" in answer(bank.authorize())
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,27 @@ def test_it_lives_as_long_as_the_client_says(env: Env, client: Any, clock: Clock
     assert browser.recognise(env, client.pool, token) is None
 
 
+def test_each_client_uses_it_as_long_as_it_says_itself(env: Env, client: Any, clock: Clock) -> None:
+    """Who asks for nothing but fresh sign-ins gets no tokens out of one that another client allows for a day."""
+    app_clients.set_session(env, client, longest=60 * 24)
+    bank, shop = a_client(env, client.pool), a_client(env, client.pool)
+    app_clients.set_session(env, bank, longest=0)
+    app_clients.set_session(env, shop, longest=1)
+    opened = browser.open_session(env, signed_in(env, find.client(env, client.id)))
+
+    def served(token: str) -> list[bool]:
+        found = browser.recognise(env, client.pool, token)
+        assert found
+        return [browser.serves(env, find.client(env, one.id), found) for one in (client, bank, shop)]
+
+    assert served(opened) == [True, False, True]
+    clock.forward(minutes=1)
+    assert served(opened) == [True, False, False]
+    own = browser.open_session(env, signed_in(env, find.client(env, bank.id)))
+    clock.forward(seconds=59)
+    assert served(own) == [True, True, True]
+
+
 def test_the_cookie_is_new_at_every_sign_in_and_the_old_one_dies(env: Env, client: Any) -> None:
     planted = "a-value-that-an-attacker-chose"
     first = browser.open_session(env, signed_in(env, client), replacing=planted)

@@ -17,7 +17,7 @@ from app.crypto.passwords import Hasher
 from app.env import Env, Origin
 from app.models import Attempt, Device, LoginSession, Password, User
 from app.pools import find
-from app.signin import flow, granting
+from app.signin import flow, granting, plan
 from app.signin.state import Asked, Proof, SignIn
 from app.tokens import verify
 from app.tokens.claims import API_SCOPE
@@ -248,6 +248,21 @@ def test_a_disabled_user_is_told_so_early_only_where_the_client_may_know(env: En
         begin(env, client)
 
 
+def test_who_is_locked_is_told_that_before_he_is_told_that_he_is_disabled(env: Env, clock: Clock) -> None:
+    """The order of reference 5."""
+    client = a_client(env, a_pool(env))
+    a_user(env, client.pool)
+    for _ in range(5):
+        with pytest.raises(errors.NotAuthorized):
+            begin(env, client, password="Wrong-horse-9")
+    administer.disable(env, client.pool, username="alice")
+    with pytest.raises(errors.LockedOut):
+        begin(env, client)
+    clock.forward(seconds=1)
+    with pytest.raises(errors.UserDisabled):
+        begin(env, client)
+
+
 def test_flows_that_the_client_did_not_enable_are_refused(env: Env) -> None:
     client = a_client(env, a_pool(env), explicit_auth_flows=["ALLOW_REFRESH_TOKEN_AUTH"])
     a_user(env, client.pool)
@@ -314,7 +329,7 @@ def test_a_weak_one_does_not_use_the_session_up_and_a_good_one_does(env: Env) ->
         respond(env, client, step, NEW_PASSWORD="short")
     granted = respond(env, client, step, NEW_PASSWORD=NEW)
     granting.tokens(env, granted)
-    with pytest.raises(errors.SessionInvalid):  # the new password ended what the old one began
+    with pytest.raises(errors.SessionUsed):
         respond(env, client, step, NEW_PASSWORD=PASSWORD)
 
 
@@ -344,6 +359,23 @@ def test_a_session_is_of_one_client_one_challenge_and_three_minutes(env: Env, cl
     clock.forward(minutes=3)
     with pytest.raises(errors.SessionExpired, match="Invalid session for the user, session is expired."):
         respond(env, client, step, NEW_PASSWORD=NEW)
+
+
+@pytest.mark.parametrize("pages", [True, False])
+def test_a_sign_in_ends_at_the_door_at_which_it_began(env: Env, pages: bool) -> None:
+    """The session of the pages is in a cookie that its browser can read. Answered by API it would give tokens of the
+    API, which the client may not have."""
+    client = invited(env)
+    step = begin(env, client, by=plan.PAGES if pages else "USER_PASSWORD_AUTH")
+    given = {"NEW_PASSWORD": NEW}
+
+    def answer(pages: bool) -> Any:
+        challenge, session, origin = step.challenge, step.handle, Origin()
+        return flow.answer(env, client, challenge=challenge, session=session, given=given, origin=origin, pages=pages)
+
+    with pytest.raises(errors.SessionInvalid, match="Invalid session for the user."):
+        answer(not pages)
+    assert isinstance(answer(pages), flow.Granted)
 
 
 def test_the_handle_is_stored_hashed(env: Env) -> None:

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from app import errors
-from app.accounts import mfa, passwords
+from app.accounts import administer, mfa, passwords
 from app.crypto import totp
 from app.env import Env, Origin
 from app.models import Client, OutboxMessage, User
+from app.pools import app_clients
 from app.signin import flow, granting
 from app.signin.state import Ask, Granted
 from app.tokens import issue, revoke
-from tests.build import PAGE, PASSWORD, a_passkey, a_pool, a_pool_with_passkeys, a_user, an_app, with_factors
+from tests.build import PAGE, PASSWORD, a_client, a_passkey, a_pool, a_pool_with_passkeys, a_user, an_app, with_factors
 from tests.conftest import Clock
 from tests.signin.test_user_auth import EMAIL, a_choosing_client, answer, begin, choosing
+from tests.tokens.test_exchange import BOTH, derive
 from tests.tokens.test_tokens import claims_of
 
 Sent = Callable[..., list[OutboxMessage]]
@@ -247,6 +249,21 @@ def test_a_token_that_is_not_good_here_is_refused(env: Env, client: Client, alic
         aiming(env, client, 2, ACCESS_TOKEN=mine.access)
 
 
+def test_a_token_that_was_derived_from_his_is_no_credit(env: Env, client: Client, alice: User) -> None:
+    """It is in the hands of the service that it was made for, or of who acts in his name."""
+    mine = by_password(env, client)
+    service = a_client(env, client.pool, explicit_auth_flows=BOTH)
+    acting = app_clients.update(
+        env, client, name=None, settings={**client.settings, "explicit_auth_flows": ["ALLOW_USER_AUTH", BOTH[1]]}
+    )
+    elsewhere = derive(env, service, mine.access).token
+    acted = derive(env, acting, mine.access, by_password(env, a_choosing_client(env, client.pool)).access).token
+    for token in (elsewhere, acted):
+        with pytest.raises(errors.TokenRefused, match="^Invalid Access Token$"):
+            aiming(env, acting, 2, ACCESS_TOKEN=token)
+    assert aiming(env, acting, 2, ACCESS_TOKEN=mine.access)
+
+
 def test_whoever_signs_out_everywhere_ends_what_was_begun_with_his_token(env: Env, client: Client, alice: User) -> None:
     before = by_password(env, client)
     secret = an_app(env, alice)
@@ -267,6 +284,20 @@ def test_a_password_that_was_reset_is_no_credit(env: Env, client: Client, alice:
     passwords.set_by_administrator(env, client.pool, username="alice", password="Another-horse-8", permanent=False)
     with pytest.raises((errors.SessionInvalid, errors.NotAuthorized)):
         granting.tokens(env, by_app(env, client, step, secret))
+
+
+def test_a_thief_cannot_set_a_factor_up_with_the_token_and_then_show_it(
+    env: Env, client: Client, alice: User, clock: Clock
+) -> None:
+    """Or change the address, or anything: who has changed something gives his password again."""
+    before = by_password(env, client)
+    secret = an_app(env, alice)
+    begun = aiming(env, client, 4, ACCESS_TOKEN=before.access)
+    clock.forward(seconds=30)
+    administer.update_attributes(env, client.pool, username="alice", attributes={"nickname": "Al"})
+    with pytest.raises(errors.TokenRefused):
+        granting.tokens(env, by_app(env, client, begun, secret))
+    assert aiming(env, client, 4, ACCESS_TOKEN=before.access).available == PASSWORDS
 
 
 def test_a_code_from_before_does_not_pass_by_an_app_of_today(env: Env, client: Client, alice: User, sent: Sent) -> None:

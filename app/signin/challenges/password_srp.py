@@ -9,24 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import insert
-
 from app import errors
 from app.accounts import find
 from app.accounts.credentials import about_verifier
 from app.crypto import srp
-from app.db import raising, table
 from app.env import Env
-from app.models import Client, Spent, User
+from app.models import Client, User
 from app.policy.attributes import looks_like_email, looks_like_phone, name_key
-from app.signin import srp_exchange
+from app.signin import once, srp_exchange
 from app.signin.state import Asked, Proof, SignIn
 
 NAME = "PASSWORD_VERIFIER"
 NEEDS = srp_exchange.NEEDS
 GUESSABLE = True
 _ABOUT = "srp secret block"
-_SPEND = insert(table(Spent))
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,8 @@ class Block(srp_exchange.Exchange):
     flow: str
     name: str
     """The username that both sides hash; for a name that means nobody, a stable invented one."""
-    known: bool
+    known: int
+    """1, or 0 for a name that means nobody. No bool: in JSON `false` is longer than `true`, and so would the block."""
     until: float
     typed: str = ""
     """The name that was asked for, by which those who are nobody are counted."""
@@ -59,7 +56,7 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
         client_id=sign_in.client.id,
         flow=sign_in.flow,
         name=name,
-        known=sign_in.user is not None,
+        known=int(sign_in.user is not None),
         b=f"{b:x}",
         a_public=a_public,
         b_public=b_public,
@@ -108,8 +105,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
 
     def write(row: User) -> None:
         # Whoever overheard the exchange holds a valid answer; inserting its digest is what makes it work once.
-        with raising(env.db, pk_spent=errors.SessionUsed()):
-            env.db.execute(_SPEND, {"digest": digest, "expires_at": env.now() + 2 * srp_exchange.CLOCK_SKEW})
+        once.use(env, digest, until=env.now() + 2 * srp_exchange.CLOCK_SKEW)
 
     return Proof(sign_in.user, sign_in.password, write)
 
