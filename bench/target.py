@@ -32,6 +32,7 @@ from app import config
 from app.config import Settings
 from bench.ceilings import cores
 from bench.load import Address
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVERS = ("granian", "gunicorn")
@@ -288,12 +289,6 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def postgres_processes() -> list[psutil.Process]:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import playwright
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Page, Playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -70,6 +70,12 @@ def launch(playwright: Playwright) -> Browser:
     """Start a browser; one serves a whole session of tests, with a context for each test."""
     check_driver()
     return playwright.chromium.launch(executable_path=find(), args=list(ARGUMENTS))
+
+
+def press(tab: Page, what: str) -> None:
+    """Press, and wait for the page that follows: its fields may be called like those of the page before."""
+    with tab.expect_navigation():
+        tab.click(what)
 
 
 def main() -> int:

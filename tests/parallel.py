@@ -16,7 +16,7 @@ def in_parallel(app: Flask, *acts: Callable[[], Any]) -> list[Any]:
 
     def run(which: int) -> None:
         with app.app_context():
-            start.wait(timeout=20)
+            start.wait(timeout=60)
             try:
                 outcomes[which] = acts[which]()
             except BaseException as failed:

@@ -93,7 +93,9 @@ class Server:
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database made by `create`."""
-        return self._admin.set(database=self._prefix + database).render_as_string(hide_password=False)
+        url = self._admin.set(database=self._prefix + database)
+        # Longer than the application waits by itself: a machine that tests has other things to do as well.
+        return url.update_query_dict({"connect_timeout": "60"}).render_as_string(hide_password=False)
 
     def create(self, database: str, *, template: str | None = None) -> str:
         """Make a database, empty or a copy of another one of ours, and return its URL."""
@@ -165,7 +167,7 @@ class Server:
         # Creating a database refuses to run inside a transaction.
         url = self._admin if database is None else self._admin.set(database=self._prefix + database)
         address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(address, autocommit=True, connect_timeout=60) as connection:
             yield connection
 
     def _wait_until_ready(self, seconds: float = 60) -> int:

@@ -31,7 +31,7 @@ def test_an_act_is_done_on_another_thread_in_the_context_of_its_application(late
         done.set()
 
     later(act)
-    assert done.wait(10)
+    assert done.wait(60)
     assert seen == [("later", True)]
 
 
@@ -49,7 +49,7 @@ def test_an_act_that_fails_is_logged_and_the_next_one_is_done(
     with caplog.at_level(logging.ERROR):
         later(fail)
         later(done.set)
-        assert done.wait(10)
+        assert done.wait(60)
     assert "what was to be done after an answer failed" in caplog.text
 
 
@@ -61,10 +61,10 @@ def test_where_too_much_waits_the_request_does_its_own(monkeypatch: pytest.Monke
 
     def hold() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     later(hold)
-    assert begun.wait(10)
+    assert begun.wait(60)
     here: list[str] = []
     later(lambda: here.append(threading.current_thread().name))
     assert here == [threading.current_thread().name]

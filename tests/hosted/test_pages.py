@@ -21,8 +21,10 @@ from app.db import db
 from app.messaging import outbox
 from app.pools import find
 from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
+from tests.chromium import press
 from tests.conftest import test_settings
-from tests.journeys.conftest import free_port
+from tests.distinct import keep_apart
+from tests.ports import free_port
 from tests.serving import serving
 
 pytestmark = pytest.mark.browser
@@ -95,7 +97,8 @@ def site(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     other.add_url_rule("/callback", "callback", lambda: "You are back.")
     port = free_port()
     app = create_app(test_settings(f"sqlite:///{folder}/cognate.sqlite", data_dir=folder, port=port))
-    with serving(app, port) as base, serving(other) as elsewhere:
+    with pytest.MonkeyPatch.context() as patch, serving(app, port) as base, serving(other) as elsewhere:
+        keep_apart(patch, app.extensions["cognate"].now)
         application = f"{elsewhere}/callback"
         with app.app_context():
             env = app.extensions["cognate"]
@@ -121,12 +124,6 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context()
     yield made
     made.close()
-
-
-def press(tab: Tab, what: str) -> None:
-    """Press, and wait for the page that follows."""
-    with tab.expect_navigation():
-        tab.click(what)
 
 
 def walk(site: Site, tab: Tab) -> Iterator[str]:
@@ -261,11 +258,16 @@ FOCUSED = """() => {
 }"""
 
 
+# By then the browser has moved the focus, and does not do so again.
+PAINTED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
+
+
 def test_every_control_is_reached_by_keyboard_and_shows_it(context: BrowserContext, site: Site) -> None:
     """Requirements: 76."""
     tab = context.new_page()
     for name in walk(site, tab):
         wanted = tab.evaluate(CONTROLS)
+        tab.evaluate(PAINTED)
         tab.evaluate("() => document.activeElement.blur()")
         reached = []
         for _ in range(len(wanted) + 2):
@@ -300,7 +302,7 @@ def test_the_hand_is_where_one_begins(context: BrowserContext, site: Site) -> No
     for name in walk(site, tab):
         if name in begins:
             # The browser moves the focus when it first paints.
-            tab.wait_for_function("id => document.activeElement?.id === id", arg=begins[name], timeout=5000)
+            tab.wait_for_function("id => document.activeElement?.id === id", arg=begins[name])
 
 
 def test_everything_works_without_scripts(browser: Browser, site: Site) -> None:
@@ -308,26 +310,26 @@ def test_everything_works_without_scripts(browser: Browser, site: Site) -> None:
     tab = context.new_page()
     name = site.a_name()
     tab.goto(site.url("login"))
-    tab.click("text=Create an account")
+    press(tab, "text=Create an account")
     tab.fill("#username", name)
     tab.fill("#email", f"{name}@example.com")
     tab.fill("#phone_number", "+44 20 7946 0018")
     tab.fill("#password", PASSWORD)
     tab.keyboard.press("Enter")
     tab.click("text=Send a new code")
-    tab.click("#resend")
+    press(tab, "#resend")
     tab.fill("#confirmation_code", site.code(f"{name}@example.com"))
     tab.keyboard.press("Enter")
     tab.wait_for_url(f"{site.application}?*")
     context.clear_cookies()
 
     tab.goto(site.url("login"))
-    tab.click("text=Forgot your password?")
+    press(tab, "text=Forgot your password?")
     tab.fill("#username", name)
-    tab.click("#send-code")
+    press(tab, "#send-code")
     tab.fill("#confirmation_code", site.code(f"{name}@example.com"))
     tab.fill("#password", OWN)
-    tab.click("#reset-password")
+    press(tab, "#reset-password")
     assert tab.input_value("#username") == name
     tab.fill("#password", OWN)
     tab.click("#sign-in")
@@ -362,18 +364,21 @@ def test_a_second_factor_works_without_scripts(browser: Browser, site: Site) -> 
     context.clear_cookies()
 
     sign_in_carefully(site, tab, name)
-    tab.click("text=Use a recovery code")
+    press(tab, "text=Use a recovery code")
     tab.fill("#confirmation_code", code)
     tab.keyboard.press("Enter")
     tab.wait_for_url(f"{site.application}?*")
     context.clear_cookies()
 
     sign_in_carefully(site, tab, site.somebody_careful(with_factors=True))
-    tab.click("#way-sms")
+    press(tab, "#way-sms")
     tab.fill("#confirmation_code", site.code("+442079460018"))
     tab.keyboard.press("Enter")
     tab.wait_for_url(f"{site.application}?*")
     context.close()
+
+
+COPIED = "text => navigator.clipboard.readText().then(read => read === text)"
 
 
 def test_all_codes_are_copied_at_once_and_can_be_printed(browser: Browser, site: Site) -> None:
@@ -383,14 +388,15 @@ def test_all_codes_are_copied_at_once_and_can_be_printed(browser: Browser, site:
     press(tab, "#way-app")
     secret = tab.inner_text("#secret")
     tab.click("text=Copy")
-    assert tab.evaluate("navigator.clipboard.readText()") == secret
+    tab.wait_for_function(COPIED, arg=secret)
     tab.fill("#confirmation_code", pyotp.TOTP(secret).now())
     # Pressed twice, a button sends once: the second answer would take the place of the page with the codes.
     with tab.expect_navigation():
         tab.dblclick("#verify")
     tab.click("text=Copy")
-    copied = tab.evaluate("navigator.clipboard.readText()").split("\n")
-    assert copied == tab.locator("#codes code").all_inner_texts() and len(copied) == 10
+    shown = tab.locator("#codes code").all_inner_texts()
+    assert len(shown) == 10
+    tab.wait_for_function(COPIED, arg="\n".join(shown))
     tab.evaluate("window.print = () => { document.title = 'printed' }")
     tab.click("text=Print")
     assert tab.title() == "printed"

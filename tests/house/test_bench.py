@@ -56,7 +56,7 @@ def known_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def few(limit: int = 6, connections: int = 2, processes: int = 1) -> Effort:
-    return Effort(seconds=20, connections=connections, processes=processes, limit=limit, warm_up=0)
+    return Effort(seconds=60, connections=connections, processes=processes, limit=limit, warm_up=0)
 
 
 def spoilt(answer: Answer, spoil: Callable[[dict[str, Any]], None]) -> Answer:
@@ -161,7 +161,7 @@ def test_refreshing_and_signing_in_prove_whose_tokens_they_are(site: Site) -> No
 
 @slow
 def test_a_paced_run_has_waiting_times_of_its_own(server: Target, site: Site) -> None:
-    effort = replace(few(limit=1000), seconds=1.0)
+    effort = replace(few(limit=1000), seconds=3.0)
     figures = measure(BY_NAME["discovery"](site), server.family, LIMITS, effort, server="granian", pace="40")
     assert not figures.errors
     assert 0 < figures.paced["rate"] < 80
@@ -201,17 +201,18 @@ def test_it_starts_a_server_and_leaves_nothing_behind(tmp_path: Path, end: str) 
         text=True,
     )
     family: set[psutil.Process] = set()
-    deadline = time.monotonic() + 60
-    while bench.poll() is None and time.monotonic() < deadline:
+    told = end == "by itself"
+    while bench.poll() is None:
         family |= set(psutil.Process(bench.pid).children(recursive=True))
-        if end == "by Ctrl-C" and any("app.cli" in " ".join(_words(process)) for process in family):
+        if not told and any("app.cli" in " ".join(_words(process)) for process in family):
+            told = True
             os.killpg(bench.pid, signal.SIGINT)
         time.sleep(0.05)
     assert bench.stdout
     printed = bench.stdout.read()
     bench.stdout.close()
-    assert bench.wait(60) == (0 if end == "by itself" else 130), printed
-    gone, left = psutil.wait_procs(family, timeout=10)
+    assert bench.wait() == (0 if end == "by itself" else 130), printed
+    gone, left = psutil.wait_procs(family, timeout=60)
     assert gone and not left
     assert not [name for name in os.listdir(tmp_path) if name.startswith("cognate-")]
 

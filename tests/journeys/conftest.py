@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,9 +22,10 @@ from botocore.config import Config
 
 from tests import postgres
 from tests.journeys.applications import A, Install, Place
+from tests.ports import free_port
 
-STARTS_WITHIN = 60
-"""Seconds; it takes about one, on a machine that has nothing else to do."""
+WITHIN = 60
+"""Seconds for a start or an answer; it takes about one, on a machine that has nothing else to do."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class RunningServer:
 
     def messages(self, to: str) -> list[dict[str, Any]]:
         """What the outbox has for an address, newest first."""
-        answer = requests.get(f"{self.base_url}/dev/outbox.json", params={"to": to}, timeout=10)
+        answer = requests.get(f"{self.base_url}/dev/outbox.json", params={"to": to}, timeout=WITHIN)
         answer.raise_for_status()
         return answer.json()
 
@@ -61,10 +61,10 @@ class RunningServer:
         command = [sys.executable, "-c", "from app.cli import main; main()", "demo"]
         with (self.directory / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log, start_new_session=True)
-        end = time.monotonic() + STARTS_WITHIN
+        end = time.monotonic() + WITHIN
         while True:
             try:
-                if requests.get(f"{self.base_url}/readyz", timeout=5).status_code == 200:
+                if requests.get(f"{self.base_url}/readyz", timeout=WITHIN).status_code == 200:
                     return
             except requests.ConnectionError:
                 pass
@@ -77,7 +77,7 @@ class RunningServer:
         """As Ctrl-C does it: the whole process group is interrupted. Returns the exit status."""
         assert self.process
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=WITHIN)
 
     def kill(self) -> None:
         """As a power cut does it."""
@@ -86,13 +86,7 @@ class RunningServer:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self.process.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        self.process.wait(timeout=WITHIN)
 
 
 def prepared(directory: Path, database_url: str | None) -> RunningServer:

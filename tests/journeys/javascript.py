@@ -52,7 +52,7 @@ class Script:
         self.process.stdin.write(json.dumps({"command": command, "given": given}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
-        assert line, f"Node ended with status {self.process.wait(timeout=10)}"
+        assert line, f"Node ended with status {self.process.wait(timeout=60)}"
         answer = json.loads(line)
         if "failed" in answer:
             raise Failed(**answer["failed"])
@@ -62,7 +62,7 @@ class Script:
         assert self.process.stdin and self.process.stdout
         self.process.stdin.close()
         try:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

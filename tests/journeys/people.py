@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import time
 import uuid
@@ -30,19 +31,24 @@ BY_MAIL: dict[str, Any] = {
 
 class Authenticator:
     """An app that shows codes. A server takes none twice, nor one that is older than the last: this one therefore goes
-    from the code before the present one, which is still good, to the one after it, so that no test has to wait."""
+    from the code before the present one, as long as that is good, to the one after it, so that few tests have to wait.
+    """
 
     def __init__(self, secret: str) -> None:
         self.totp = pyotp.TOTP(secret)
-        left = STEP - time.time() % STEP
-        if left < 3:  # too little to use the code before
-            time.sleep(left)
-        self.next = time.time() - STEP
+        self.last = 0
 
     def code(self) -> str:
-        shown = self.totp.at(int(self.next))
-        self.next += STEP
-        return shown
+        present, gone = divmod(time.time(), STEP)
+        self.last = max(self.last + 1, int(present) - (gone < STEP - 10))
+        time.sleep(max(0, (self.last - 1) * STEP - time.time()))
+        return self.totp.generate_otp(self.last)
+
+    def wrong(self) -> str:
+        """What it does not show for minutes."""
+        present = int(time.time()) // STEP
+        shown = [self.totp.generate_otp(present + offset) for offset in range(-2, 8)]
+        return next(code for code in (f"{n:06}" for n in itertools.count()) if code not in shown)
 
 
 def a_place(server: RunningServer, admin: Any, *flows: str, client: dict[str, Any] | None = None, **pool: Any) -> Place:

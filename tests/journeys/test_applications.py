@@ -93,7 +93,7 @@ def test_an_authenticator_app_is_set_up_and_then_asked_for(
 
     app = Authenticator(laptop.associate())
     with pytest.raises(Refused) as refused:
-        laptop.verify("000000", "Telephone")
+        laptop.verify(app.wrong(), "Telephone")
     assert refused.value.name == "EnableSoftwareTokenMFAException"
     laptop.verify(app.code(), "Telephone")
     laptop.prefer()
@@ -103,7 +103,7 @@ def test_an_authenticator_app_is_set_up_and_then_asked_for(
 
     assert laptop.sign_in("nora", PASSWORD) == "SOFTWARE_TOKEN_MFA"
     with pytest.raises(Refused) as refused:
-        laptop.answer("SOFTWARE_TOKEN_MFA", "000000")
+        laptop.answer("SOFTWARE_TOKEN_MFA", app.wrong())
     assert refused.value.name == "CodeMismatchException"
     code = app.code()
     assert laptop.answer("SOFTWARE_TOKEN_MFA", code) is None  # the session has outlived the wrong code

@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, expect
 from playwright.sync_api import Page as Tab
 from werkzeug.wrappers import Response
 
+from tests.chromium import press
 from tests.journeys.conftest import RunningServer
 from tests.serving import serving
 
@@ -112,7 +113,7 @@ def application(server: RunningServer) -> Iterator[Application]:
             PreventUserExistenceErrors="ENABLED",
         )["UserPoolClient"]
         cognito.close()
-        discovery = requests.get(demo["discovery_url"], timeout=10).json()
+        discovery = requests.get(demo["discovery_url"], timeout=60).json()
         one = Application(base, discovery, made["ClientId"], made["ClientSecret"])
         app.extensions["application"] = one
         app.extensions["oauth"].register(
@@ -129,7 +130,7 @@ def application(server: RunningServer) -> Iterator[Application]:
 def tab(browser: Browser) -> Iterator[Tab]:
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     yield page
     context.close()
 
@@ -143,11 +144,11 @@ def test_a_person_signs_up_comes_back_signs_out_and_forgets_the_password(
 
     tab.goto(application.base)
     tab.click("text=Sign in")
-    tab.click("text=Create an account")
+    press(tab, "text=Create an account")
     tab.fill("#username", name)
     tab.fill("#email", email)
     tab.fill("#password", PASSWORD)
-    tab.click("#sign-up")
+    press(tab, "#sign-up")
     tab.fill("#confirmation_code", sent_code(server, email))
     tab.click("#confirm")
     here.to_have_text(f"Signed in as {email}")
@@ -172,12 +173,12 @@ def test_a_person_signs_up_comes_back_signs_out_and_forgets_the_password(
 
     tab.goto(f"{application.base}/logout")
     tab.goto(f"{application.base}/login")
-    tab.click("text=Forgot your password?")
+    press(tab, "text=Forgot your password?")
     tab.fill("#username", name)
-    tab.click("#send-code")
+    press(tab, "#send-code")
     tab.fill("#confirmation_code", sent_code(server, email))
     tab.fill("#password", NEW)
-    tab.click("#reset-password")
+    press(tab, "#reset-password")
     tab.fill("#password", PASSWORD)
     tab.click("#sign-in")
     expect(tab.locator("#problem")).to_contain_text("Incorrect username or password.")
@@ -196,7 +197,7 @@ def sent_code(server: RunningServer, to: str) -> str:
 def check_id_token(server: RunningServer, application: Application) -> None:
     """Signature, issuer, audience, nonce, and that it belongs to the access token (OpenID Connect Core, 3.1.3.7)."""
     token = application.tokens[-1]
-    keys = KeySet.import_key_set(requests.get(application.discovery["jwks_uri"], timeout=10).json())
+    keys = KeySet.import_key_set(requests.get(application.discovery["jwks_uri"], timeout=60).json())
     read = jwt.decode(token["id_token"], keys, algorithms=["RS256"])
     claims = jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": server.demo["issuer"]},
@@ -214,7 +215,7 @@ def check_user_info(application: Application, email: str) -> None:
     answer = requests.get(
         application.discovery["userinfo_endpoint"],
         headers={"Authorization": f"Bearer {application.tokens[-1]['access_token']}"},
-        timeout=10,
+        timeout=60,
     )
     assert answer.status_code == 200
     assert answer.json()["email"] == email
@@ -226,13 +227,13 @@ def check_refresh(application: Application) -> None:
         application.discovery["token_endpoint"],
         data={"grant_type": "refresh_token", "refresh_token": application.tokens[-1]["refresh_token"]},
         auth=(application.client_id, application.client_secret),
-        timeout=10,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     fresh = answer.json()["access_token"]
     assert fresh != application.tokens[-1]["access_token"]
     answer = requests.get(
-        application.discovery["userinfo_endpoint"], headers={"Authorization": f"Bearer {fresh}"}, timeout=10
+        application.discovery["userinfo_endpoint"], headers={"Authorization": f"Bearer {fresh}"}, timeout=60
     )
     assert answer.status_code == 200
 

@@ -23,7 +23,7 @@ def test_a_second_factor_is_set_up_on_the_way_in_where_everybody_needs_one(
     assert laptop.sign_in("nora", PASSWORD) == "MFA_SETUP"
     app = Authenticator(laptop.associate())
     with pytest.raises(Refused) as refused:
-        laptop.verify("000000", "Telephone")
+        laptop.verify(app.wrong(), "Telephone")
     assert refused.value.name == "EnableSoftwareTokenMFAException"
     laptop.verify(app.code(), "Telephone")
     assert laptop.profile()["name"] == "Nora"

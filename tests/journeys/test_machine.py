@@ -31,20 +31,20 @@ def machine(server: RunningServer) -> dict[str, Any]:
 
 @pytest.fixture
 def endpoints(server: RunningServer) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(server.demo["discovery_url"], timeout=10).json()
+    found: dict[str, Any] = requests.get(server.demo["discovery_url"], timeout=60).json()
     return found
 
 
 def fetched(endpoints: dict[str, Any], client_id: str, secret: str, scope: list[str] | None = None) -> dict[str, Any]:
     session = OAuth2Session(client=BackendApplicationClient(client_id, scope=scope))
     token: dict[str, Any] = session.fetch_token(
-        endpoints["token_endpoint"], auth=HTTPBasicAuth(client_id, secret), timeout=10
+        endpoints["token_endpoint"], auth=HTTPBasicAuth(client_id, secret), timeout=60
     )
     return token
 
 
 def claims_of(endpoints: dict[str, Any], token: dict[str, Any]) -> dict[str, Any]:
-    published = KeySet.import_key_set(requests.get(endpoints["jwks_uri"], timeout=10).json())
+    published = KeySet.import_key_set(requests.get(endpoints["jwks_uri"], timeout=60).json())
     return jwt.decode(token["access_token"], published, algorithms=["RS256"]).claims
 
 
@@ -73,7 +73,7 @@ def test_the_secret_may_be_in_the_body(endpoints: dict[str, Any], machine: dict[
         client_id=machine["client_id"],
         client_secret=machine["client_secret"],
         include_client_id=True,
-        timeout=10,
+        timeout=60,
     )["access_token"]
 
 

@@ -139,7 +139,7 @@ def application(server: RunningServer, browser: Browser) -> Iterator[Application
         cognito.admin_set_user_password(UserPoolId=pool, Username=name, Password=PASSWORD, Permanent=True)
         context = browser.new_context()
         tab = context.new_page()
-        tab.set_default_timeout(15_000)
+        tab.set_default_timeout(60_000)
         tab.goto(f"{base}/")
         devices = context.new_cdp_session(tab)
         devices.send("WebAuthn.enable")

@@ -25,5 +25,5 @@ def test_what_is_printed_can_be_used(own_server: RunningServer) -> None:
     printed = (own_server.directory / "server.log").read_text()
     for fact in (demo["sign_in_url"], demo["discovery_url"], demo["outbox_url"], demo["user"]["password"]):
         assert fact in printed
-    assert requests.get(demo["sign_in_url"], timeout=10).status_code == 200
-    assert requests.get(demo["discovery_url"], timeout=10).json()["issuer"] == demo["issuer"]
+    assert requests.get(demo["sign_in_url"], timeout=60).status_code == 200
+    assert requests.get(demo["discovery_url"], timeout=60).json()["issuer"] == demo["issuer"]

@@ -32,7 +32,7 @@ def running(**behaviour: object) -> Iterator[MailServer]:
     mail = MailServer(**behaviour)  # type: ignore[arg-type]
 
     class Conversation(socketserver.StreamRequestHandler):
-        timeout = 10
+        timeout = 60
 
         def handle(self) -> None:
             sender, recipients = "", []

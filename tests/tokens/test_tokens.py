@@ -256,7 +256,11 @@ def test_a_token_is_accepted_for_what_it_says(
         check(env, forged)
 
 
-@pytest.mark.parametrize("what", ["", "a", "a.b", "a.b.c", "...", "é.é.é", "a" * 10000])
+BEYOND = encode(orjson.dumps({"iss": "http://localhost:8080/us-east-1_\0"}))
+"""A pool that PostgreSQL cannot be asked for."""
+
+
+@pytest.mark.parametrize("what", ["", "a", "a.b", "a.b.c", "...", "é.é.é", "a" * 10000, f"e30.{BEYOND}.AAAA"])
 def test_what_is_no_token_is_refused_politely(env: Env, what: str) -> None:
     with pytest.raises(errors.TokenRefused, match="Invalid Access Token"):
         check(env, what)
