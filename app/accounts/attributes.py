@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from sqlalchemy import delete, insert, select, tuple_, update
 
 from app import errors
-from app.accounts import codes
+from app.accounts import codes, trust
 from app.db import raising
 from app.env import Env
 from app.messaging.messages import Delivery
@@ -56,6 +56,7 @@ def put(env: Env, user: User, attributes: Mapping[str, str]) -> None:
         if address in attributes and (getattr(user, address) or "") != attributes[address]:
             setattr(user, f"{address}_verified", False)
             _forget_codes(env, user, address)
+            trust.end(env, user)  # codes of a second factor go there
     write(user, attributes)
     user.modified_at = env.now()
 

@@ -211,13 +211,6 @@ def _forget(env: Env, user: User, which: ColumnElement[bool]) -> list[str]:
     return list(gone)
 
 
-def distrust(env: Env, user: User) -> None:
-    """No device of his stands in for a second factor until it has been asked for one again: neither those that are
-    confirmed, nor those that were offered a key and are not yet (`confirm`). Inside a transaction, with his row."""
-    user.modified_at = env.now()
-    env.db.execute(update(Device).where(Device.user_sub == user.sub, Device.trusted).values(trusted=False))
-
-
 def _demand_tracking(pool: Pool) -> DeviceTracking:
     if pool.device_tracking is None:
         raise errors.InvalidUserPoolConfiguration(NOT_TRACKED)

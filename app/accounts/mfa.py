@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete
 
 from app import errors
-from app.accounts import codes, devices, factors, find, lockout, passwords, profile, software_token
+from app.accounts import codes, factors, find, lockout, passwords, profile, software_token, trust
 from app.env import Env, Origin
 from app.models import Attempt, Client, Pool, User
 
@@ -138,6 +138,6 @@ def _write(env: Env, user: User, *, on: set[str] | list[str], preferred: str | N
 def changed(env: Env, user: User) -> None:
     """He has got or lost a factor. Sign-ins under way end: they were asked for those that he had. So does a code that
     recovers his password: it may have gone to what is now a factor. Inside a transaction, on the user's locked row."""
-    devices.distrust(env, user)
+    trust.end(env, user)
     codes.forget(env, user, purpose=passwords.PURPOSE)
     env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub, Attempt.used_at.is_(None)))

@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, devices, factors, find, limits, lockout
+from app.accounts import codes, credentials, factors, find, limits, lockout, trust
 from app.env import Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Attempt, BrowserSession, Client, Password, Pool, User
@@ -222,4 +222,4 @@ def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *,
 def _end_what_it_began(env: Env, user: User) -> None:
     env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub, Attempt.used_at.is_(None)))
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
-    devices.distrust(env, user)
+    trust.end(env, user)

@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import delete, func, select, update
 
 from app import errors
-from app.accounts import devices, find, mfa, passwords, sweep
+from app.accounts import devices, find, mfa, passwords, profile, sweep, trust
 from app.crypto import srp, totp
 from app.crypto.seal import SealBroken
 from app.env import Env, Origin
@@ -361,6 +361,10 @@ def test_a_second_factor_does(env: Env, client: Client, alice: User) -> None:
     assert a_device(env, client, alice, with_a_code(env, client, secret)).trusted
 
 
+def change_address(env: Env, client: Client, user: User) -> None:
+    profile.update_attributes(env, client, user, attributes={"email": "elsewhere@example.com"})
+
+
 def change_password(env: Env, client: Client, user: User) -> None:
     passwords.change(env, client, user, previous=PASSWORD, proposed="Another-horse-8")
 
@@ -381,7 +385,7 @@ def remove_app(env: Env, client: Client, user: User) -> None:
     mfa.remove_token(env, client.pool, username="alice")
 
 
-CHANGES = [change_password, set_password, reset_password, switch_off, remove_app]
+CHANGES = [change_address, change_password, set_password, reset_password, switch_off, remove_app]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -407,7 +411,7 @@ def test_another_users_devices_stay_trusted(env: Env, client: Client, pool: Pool
     bob = a_user(env, pool, "bob", email=None)
     device = a_device(env, client, alice, with_a_code(env, client, with_an_app(env, alice)))
     with env.transaction():
-        devices.distrust(env, find.locked(env, bob.sub))
+        trust.end(env, find.locked(env, bob.sub))
     assert trusted(env, alice, device)
 
 
