@@ -41,6 +41,10 @@ class Scenario(Protocol):
     def address(self) -> Address:
         """Where to connect."""
 
+    @property
+    def seats(self) -> int | None:
+        """How many may sit there at once; None for any number."""
+
     def seat(self, number: int) -> Any:
         """Who sits at a connection: state of his own, such as a user and his tokens."""
 
@@ -312,7 +316,9 @@ def _process(pipe: Connection, scenario: Scenario, seats: range) -> None:
 
 @contextlib.contextmanager
 def generators(scenario: Scenario, *, processes: int, connections: int) -> Iterator[Generators]:
-    """Processes that are ready to ask. Raises BadAnswer when the first answers are not right."""
+    """Processes that are ready to ask, with so many connections, or as many as the scenario has seats. Raises BadAnswer
+    when the first answers are not right."""
+    connections = min(connections, scenario.seats or connections)
     context = multiprocessing.get_context("spawn")
     shares = [range(n, connections, processes) for n in range(min(processes, connections))]
     pipes: list[Connection] = []

@@ -71,6 +71,11 @@ class Scenario:
     """Whether users take part."""
 
     @property
+    def seats(self) -> int | None:
+        """How many may sit there at once; None for any number."""
+        return None
+
+    @property
     def address(self) -> Address:
         return self.site.address
 
@@ -335,6 +340,11 @@ class Totp(_Api):
 
     def __init__(self, site: Site) -> None:
         super().__init__(site.beside(self.POOL))
+
+    @property
+    def seats(self) -> int:
+        """One of two at once with the same user would make a new secret, which the other does not know."""
+        return len(self.site.users)
 
     @classmethod
     def possible(cls, site: Site) -> bool:

@@ -160,6 +160,18 @@ def test_refreshing_and_signing_in_prove_whose_tokens_they_are(site: Site) -> No
 
 
 @slow
+def test_nobody_has_two_connections_where_one_would_not_know_the_secret_of_the_other(
+    server: Target, site: Site
+) -> None:
+    scenario = BY_NAME["totp"](site)
+    assert scenario.seats == len(scenario.site.users)
+    figures = measure(
+        scenario, server.family, LIMITS, few(limit=20, connections=scenario.seats + 4), server=None, pace=None
+    )
+    assert figures.conversations and not figures.messages
+
+
+@slow
 def test_a_paced_run_has_waiting_times_of_its_own(server: Target, site: Site) -> None:
     effort = replace(few(limit=1000), seconds=3.0)
     figures = measure(BY_NAME["discovery"](site), server.family, LIMITS, effort, server="granian", pace="40")
