@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+import pyotp
+from sqlalchemy import func, select
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.accounts import credentials, devices, passkeys, sign_up, software_token
-from app.crypto import srp, totp
+from app.crypto import srp
 from app.env import Env, Origin
-from app.models import Client, Device, LoginSession, Pool, User
+from app.models import Client, Device, LoginSession, Pool, RecoveryCode, User
 from app.pools import app_clients, mfa, resource_servers, user_pools
 from app.tokens.issue import Tokens
 from tests.authenticator import Authenticator
@@ -120,11 +121,22 @@ def an_app(env: Env, user: User) -> str:
         write()
     now = env.now() - timedelta(minutes=1)
     earlier = replace(env, now=lambda: now)
-    matched = software_token.fits(earlier, user, software_token.waiting(env, user), totp.code_at(secret, now))
+    matched = software_token.fits(earlier, user, software_token.waiting(env, user), app_code(secret, now))
     assert matched is not None
     with env.transaction():
         software_token.take_into_use(env, matched, name=None, first=True)
     return secret
+
+
+def app_code(secret: str, moment: datetime) -> str:
+    """What an authenticator app with this secret shows."""
+    return pyotp.TOTP(secret).at(moment)
+
+
+def recovery_codes_left(env: Env, user: User) -> int:
+    """How many have not been used."""
+    with env.reading() as database:
+        return database.scalar(select(func.count()).where(RecoveryCode.user_sub == user.sub)) or 0
 
 
 def a_verifier(group_key: str, key: str, password: str = DEVICE_PASSWORD) -> dict[str, str]:

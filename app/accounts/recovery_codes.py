@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, delete, exists, insert, select
 
 from app import errors
 from app.env import Env
@@ -23,13 +23,6 @@ def make(env: Env, user: User) -> list[str]:
         ],
     )
     return codes
-
-
-def remaining(env: Env, user: User) -> int:
-    """How many have not been used."""
-    with env.reading() as session:
-        count = session.scalar(select(func.count()).where(RecoveryCode.user_sub == user.sub))
-    return count or 0
 
 
 def fits(env: Env, user: User, code: str) -> bool:

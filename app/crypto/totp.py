@@ -27,11 +27,6 @@ def new_secret() -> str:
     return base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii").rstrip("=")
 
 
-def code_at(secret: str, moment: datetime) -> str:
-    """What an app with this secret shows."""
-    return _totp(secret).at(moment)
-
-
 def step_of(secret: str, code: str, moment: datetime) -> int | None:
     """The step, counted from 1970, to which a code belongs; None for a wrong one. Only one within the tolerance, and
     of two the later.

@@ -28,7 +28,6 @@ ALGORITHMS = (ES256, RS256)
 """In COSE's numbers (reference: 10.6)."""
 LONGEST_ID = 1023
 """Bytes of a credential's id (Web Authentication Level 3, 4)."""
-ATTACHMENTS = ("platform", "cross-platform")
 TRANSPORTS = ("ble", "hybrid", "internal", "nfc", "smart-card", "usb")
 _P256 = 1
 _RSA_BITS = range(2048, 4096 + 1)

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 
 from app import errors
 from app.accounts import devices, find, mfa, passwords, profile, sweep, trust
-from app.crypto import srp, totp
+from app.crypto import srp
 from app.crypto.seal import SealBroken
 from app.env import Env, Origin
 from app.models import Client, Device, LoginSession, Pool, User
@@ -22,7 +22,7 @@ from app.signin import flow, granting
 from app.signin.state import Ask, Granted
 from app.tokens import issue, refresh, revoke
 from app.tokens.issue import Tokens
-from tests.build import PASSWORD, a_client, a_device, a_pool, a_user, a_verifier, an_app, with_factors
+from tests.build import PASSWORD, a_client, a_device, a_pool, a_user, a_verifier, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 
@@ -70,7 +70,7 @@ def with_an_app(env: Env, user: User) -> str:
 def with_a_code(env: Env, client: Client, secret: str) -> Tokens:
     step = begin(env, client)
     assert isinstance(step, Ask)
-    given = {"USERNAME": "alice", "SOFTWARE_TOKEN_MFA_CODE": totp.code_at(secret, env.now())}
+    given = {"USERNAME": "alice", "SOFTWARE_TOKEN_MFA_CODE": app_code(secret, env.now())}
     granted = flow.answer(env, client, challenge="SOFTWARE_TOKEN_MFA", session=step.handle, given=given, origin=HERE)
     assert isinstance(granted, Granted)
     return granting.tokens(env, granted)

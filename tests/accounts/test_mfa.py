@@ -10,10 +10,9 @@ from sqlalchemy import func, select
 from app import errors
 from app.accounts import factors, find, lockout, mfa, passwords
 from app.accounts.mfa import Setting
-from app.crypto import totp
 from app.env import Env, Origin
 from app.models import Attempt, Client, Device, OutboxMessage, Pool, SoftwareToken, User
-from tests.build import a_client, a_pool, a_user, an_app, with_factors
+from tests.build import a_client, a_pool, a_user, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.signin.challenges.signing_in import answer, asked, begin, signed_in
@@ -40,7 +39,7 @@ def settings_of(env: Env, pool: Pool) -> tuple[tuple[str, ...], str | None]:
 
 
 def verify(env: Env, client: Client, user: User, secret: str) -> None:
-    mfa.verify(env, client, user, code=totp.code_at(secret, env.now()), name=None, origin=HERE)
+    mfa.verify(env, client, user, code=app_code(secret, env.now()), name=None, origin=HERE)
 
 
 # -- the app ---------------------------------------------------------------------------------------------------
@@ -53,7 +52,7 @@ def test_an_app_is_verified_switched_on_and_asked_for(env: Env, client: Client, 
     mfa.prefer(env, user, {"SOFTWARE_TOKEN_MFA": FIRST})
     clock.forward(seconds=30)
     step = asked(env, client)
-    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now())))
+    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now())))
 
 
 def test_a_new_app_takes_the_place_of_the_old_one_only_when_it_was_verified(
@@ -64,14 +63,14 @@ def test_a_new_app_takes_the_place_of_the_old_one_only_when_it_was_verified(
     new = mfa.associate(env, client, user)
     step = asked(env, client)
     with pytest.raises(errors.CodeMismatch):
-        answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(new, env.now()))
-    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(old, env.now())))
+        answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(new, env.now()))
+    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(old, env.now())))
     verify(env, client, user, new)
     clock.forward(seconds=30)
     step = asked(env, client)
     with pytest.raises(errors.CodeMismatch):
-        answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(old, env.now()))
-    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(new, env.now())))
+        answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(old, env.now()))
+    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(new, env.now())))
 
 
 def test_a_secret_is_verified_once_and_the_one_before_it_never(env: Env, client: Client, user: User) -> None:
@@ -92,7 +91,7 @@ def test_of_two_verifications_at_one_moment_one_is_accepted(app: Flask, env: Env
 
 def test_guesses_at_the_first_code_are_counted(env: Env, client: Client, user: User, clock: Clock) -> None:
     secret = mfa.associate(env, client, user)
-    right = totp.code_at(secret, env.now())
+    right = app_code(secret, env.now())
     for _ in range(5):
         with pytest.raises(errors.EnableSoftwareTokenMFA, match="Code mismatch and fail enable Software Token MFA"):
             mfa.verify(env, client, user, code=f"{(int(right) + 1) % 10**6:06}", name=None, origin=HERE)
@@ -117,7 +116,7 @@ def test_a_pool_without_authenticator_apps_takes_none(env: Env) -> None:
 def test_a_name_that_cannot_be_kept(env: Env, client: Client, user: User, name: str) -> None:
     secret = mfa.associate(env, client, user)
     with pytest.raises(errors.InvalidParameter, match="FriendlyDeviceName"):
-        mfa.verify(env, client, user, code=totp.code_at(secret, env.now()), name=name, origin=HERE)
+        mfa.verify(env, client, user, code=app_code(secret, env.now()), name=name, origin=HERE)
 
 
 def test_somebody_who_was_disabled_meanwhile_changes_nothing(env: Env, client: Client, user: User) -> None:

@@ -5,7 +5,7 @@ import re
 from app.accounts import recovery_codes
 from app.env import Env
 from app.models import RecoveryCode
-from tests.build import a_pool, a_user
+from tests.build import a_pool, a_user, recovery_codes_left
 
 
 def test_ten_codes_of_74_bits_that_nobody_misreads(env: Env) -> None:
@@ -15,7 +15,7 @@ def test_ten_codes_of_74_bits_that_nobody_misreads(env: Env) -> None:
     assert len(set(codes)) == 10
     for code in codes:
         assert re.fullmatch(r"[a-hjkmnp-z2-9]{5}(-[a-hjkmnp-z2-9]{5}){2}", code)
-    assert recovery_codes.remaining(env, user) == 10
+    assert recovery_codes_left(env, user) == 10
 
 
 def test_only_digests_are_kept_and_each_is_its_owners(env: Env) -> None:
@@ -48,4 +48,4 @@ def test_new_codes_make_the_old_ones_worthless(env: Env) -> None:
         new = recovery_codes.make(env, user)
     assert not any(recovery_codes.fits(env, user, code) for code in old)
     assert all(recovery_codes.fits(env, user, code) for code in new)
-    assert recovery_codes.remaining(env, user) == 10
+    assert recovery_codes_left(env, user) == 10

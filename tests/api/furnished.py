@@ -20,6 +20,7 @@ from app.models import OutboxMessage
 from tests import build, pictures
 from tests.api.conftest import Api
 from tests.authenticator import Authenticator
+from tests.build import app_code
 from tests.conftest import START
 
 PASSWORD = "Correct-horse-7"
@@ -240,9 +241,9 @@ def _what_they_hold(api: Api, made: Furnished) -> None:
     made.choice = api("InitiateAuth", **choosing)["Session"]
     hers = {"AccessToken": made.tokens[0]["AccessToken"]}
     in_use = api("AssociateSoftwareToken", **hers)["SecretCode"]
-    api("VerifySoftwareToken", **hers, UserCode=totp.code_at(in_use, START))
+    api("VerifySoftwareToken", **hers, UserCode=app_code(in_use, START))
     waiting = api("AssociateSoftwareToken", **hers)["SecretCode"]
-    made.app_codes = [totp.code_at(waiting, START), totp.code_at(in_use, START + timedelta(seconds=totp.PERIOD))]
+    made.app_codes = [app_code(waiting, START), app_code(in_use, START + timedelta(seconds=totp.PERIOD))]
     api("SetUserMFAPreference", **hers, SoftwareTokenMfaSettings={"Enabled": True, "PreferredMfa": True})
     made.asked = sign_in(made.public, "alice")["Session"]
     api("AdminDisableUser", UserPoolId=made.pool, Username="erin")

@@ -17,7 +17,7 @@ from app.hosted import qr
 from app.models import BrowserSession, OutboxMessage, RecoveryCode, User
 from app.pools import find as find_pool
 from app.pools import mfa as pools_mfa
-from tests.build import PASSWORD, a_client, a_passkey, an_app, with_factors
+from tests.build import PASSWORD, a_client, a_passkey, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.hosted.conftest import Page, Place, Visitor, a_place, signed_in
 
@@ -263,14 +263,14 @@ def test_an_app_is_asked_for_its_code_which_works_once(visitor: Visitor, strict:
     asked = page.input_attributes["confirmation_code"]
     assert (asked["autocomplete"], asked["inputmode"]) == ("one-time-code", "numeric")
     assert "autofocus" in asked
-    code = totp.code_at(secret, clock())
+    code = app_code(secret, clock())
     visitor.press(confirmation_code=code)
     assert signed_in(visitor)
     sign_in(visitor, strict)
     page = visitor.press(confirmation_code=code)
     assert page.errors == {"confirmation_code": "This code was used already. Wait until the app shows the next one."}
     clock.forward(seconds=30)
-    visitor.press(confirmation_code=totp.code_at(secret, clock()))
+    visitor.press(confirmation_code=app_code(secret, clock()))
     assert signed_in(visitor)
 
 
@@ -341,7 +341,7 @@ def test_an_application_that_asks_for_more_gets_it_where_there_is_more(
     clock.forward(seconds=1)
     assert visitor.open(place.path("oauth2/authorize", **wanted)).title == "Sign in"
     assert visitor.press(username="alice", password=PASSWORD).title == "Enter the code of your app"
-    visitor.press(confirmation_code=totp.code_at(secret, clock()))
+    visitor.press(confirmation_code=app_code(secret, clock()))
     assert signed_in(visitor)
     place.do(lambda env: methods_are(env, ["PASSWORD", "SOFTWARE_TOKEN_MFA"]))
     visitor.open(place.path("oauth2/authorize", **wanted, prompt="none"))
@@ -582,13 +582,13 @@ def test_who_waits_too_long_signs_in_again(visitor: Visitor, strict: Place, cloc
     sign_in(visitor, strict)
     secret = secret_on(visitor.press(choice="app"))
     clock.forward(minutes=3)
-    page = visitor.press(confirmation_code=totp.code_at(secret, clock()))
+    page = visitor.press(confirmation_code=app_code(secret, clock()))
     assert page.title == "Sign in" and "That took too long" in page.text
     assert page.inputs["username"] == "alice"
     secret = with_app(strict, user)
     visitor.press(password=PASSWORD)
     clock.forward(minutes=3)
-    page = visitor.press(confirmation_code=totp.code_at(secret, clock()))
+    page = visitor.press(confirmation_code=app_code(secret, clock()))
     assert page.title == "Sign in" and "That took too long" in page.text
 
 
@@ -601,7 +601,7 @@ def test_a_step_answers_once(visitors: Callable[..., Visitor], strict: Place, cl
     assert cookie
     copy.http.set_cookie("cognate-form", cookie.value, domain="localhost")
     copy.open(strict.path("mfa"))
-    code = totp.code_at(secret, clock())
+    code = app_code(secret, clock())
     visitor.press(confirmation_code=code)
     assert signed_in(visitor)
     page = copy.press(confirmation_code=code)
@@ -613,7 +613,7 @@ def test_who_presses_twice_is_signed_in_all_the_same(visitor: Visitor, strict: P
     secret = with_app(strict, strict.a_user())
     sign_in(visitor, strict)
     before = visitor.http.get_cookie("cognate-form")
-    fields = {**visitor.page.inputs, "confirmation_code": totp.code_at(secret, clock())}
+    fields = {**visitor.page.inputs, "confirmation_code": app_code(secret, clock())}
     address = visitor.url
     visitor.send(fields)
     assert before
@@ -644,7 +644,7 @@ def test_a_sign_in_of_another_application_is_not_answered_here(visitor: Visitor,
     other = Place(strict.app, strict.pool, strict.do(lambda env: a_client(env, strict.pool)))
     sign_in(visitor, strict)
     visitor.open(other.path("mfa"))
-    page = visitor.press(confirmation_code=totp.code_at(secret, clock()))
+    page = visitor.press(confirmation_code=app_code(secret, clock()))
     assert page.title == "Sign in" and not signed_in(visitor)
 
 
@@ -656,7 +656,7 @@ def test_a_password_that_was_changed_meanwhile_ends_the_sign_in(visitor: Visitor
             env, strict.pool, username="alice", password="Another-horse-8", permanent=True
         )
     )
-    page = visitor.press(confirmation_code=totp.code_at(secret, clock()))
+    page = visitor.press(confirmation_code=app_code(secret, clock()))
     assert page.title == "Sign in" and "once more" in page.text
     assert "Incorrect" not in page.text
 

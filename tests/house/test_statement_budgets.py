@@ -16,7 +16,6 @@ from sqlalchemy import event
 
 from app import errors, triggers
 from app.accounts import factors, mfa
-from app.crypto import totp
 from app.db import db
 from app.env import Env, Origin
 from app.pools import find
@@ -25,7 +24,7 @@ from app.signin.state import Ask, Granted
 from app.tokens import issue, keys, refresh, revoke
 from app.triggers import events
 from tests import remembering
-from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
+from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.signin.test_srp import Device as Srp
 
@@ -155,7 +154,7 @@ def srp_before_a_second_factor(m: Meter) -> Measured:
 def the_code_of_an_authenticator_app(m: Meter) -> Measured:
     secret = _with_an_app(m)
     step = m.begin()
-    code = totp.code_at(secret, m.env.now())
+    code = app_code(secret, m.env.now())
     return m.of(lambda: m.tokens(m.answer(step, SOFTWARE_TOKEN_MFA_CODE=code)))
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import func, select, update
 
 from app import errors
 from app.accounts import administer
-from app.crypto import totp
 from app.env import Env, Origin
 from app.models import Attempt, Client, LoginSession, Throttle, User
 from app.signin import custom, flow, granting
@@ -25,7 +24,7 @@ from app.triggers.events import (
     VerifyAuthChallengeResponse,
 )
 from tests import remembering
-from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
+from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.signin.test_srp import Device
@@ -326,7 +325,7 @@ def test_after_a_password_the_second_factor_is_asked_for_before_the_customer_is(
     assert step.challenge == "SOFTWARE_TOKEN_MFA"
     with pytest.raises(errors.CodeMismatch):
         answer(world, client, step, SOFTWARE_TOKEN_MFA_CODE="000000")
-    step = answer(world, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, world.now()))
+    step = answer(world, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, world.now()))
     assert step.challenge == "CUSTOM_CHALLENGE"
     last = customer.questions(DefineAuthChallenge)[-1].session
     assert [one.challenge for one in last] == ["SRP_A", "PASSWORD_VERIFIER", "SOFTWARE_TOKEN_MFA"]

@@ -46,7 +46,7 @@ from app.signin.state import Ask, Granted
 from app.tokens import refresh, revoke, verify
 from app.tokens.claims import API_SCOPE
 from tests import postgres, remembering
-from tests.build import a_client, a_pool
+from tests.build import a_client, a_pool, app_code
 from tests.conftest import Clock, test_settings
 
 pytestmark = pytest.mark.slow
@@ -1012,7 +1012,7 @@ class Machine(RuleBasedStateMachine):
 
     def code_of(self, secret: str, offset: int, right: bool) -> tuple[str, int]:
         """What an app shows whose clock is so many steps ahead, and its step; or what it does not show."""
-        while len(set(near := [totp.code_at(secret, self.now + n * SHOWN) for n in (-1, 0, 1)])) < len(near):
+        while len(set(near := [app_code(secret, self.now + n * SHOWN) for n in (-1, 0, 1)])) < len(near):
             self.clock.forward(seconds=totp.PERIOD)  # two of a million are alike
         step = int(self.now.timestamp()) // totp.PERIOD + offset
         return (

@@ -12,7 +12,7 @@ from app.env import Env, Origin
 from app.models import Pool, RecoveryCode, User
 from app.signin import recovery
 from app.signin.browser import SignedIn
-from tests.build import PASSWORD, a_pool, a_user
+from tests.build import PASSWORD, a_pool, a_user, recovery_codes_left
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 
@@ -63,13 +63,13 @@ def test_a_session_without_a_second_factor_makes_nothing_that_stands_in_for_one(
     else:
         with pytest.raises(errors.NotAuthorized):
             recovery.renew(env, pool, signed_in, password=PASSWORD, origin=HOME)
-        assert recovery_codes.remaining(env, user) == 0
+        assert recovery_codes_left(env, user) == 0
 
 
 def test_new_codes_replace_the_old_ones(env: Env, pool: Pool, user: User) -> None:
     old = recovery.first(env, user)
     new = renewed(env, pool, user)
-    assert recovery_codes.remaining(env, user) == 10
+    assert recovery_codes_left(env, user) == 10
     assert not any(recovery_codes.fits(env, user, code) for code in old)
     assert all(recovery_codes.fits(env, user, code) for code in new)
 

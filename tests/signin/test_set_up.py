@@ -7,12 +7,11 @@ from flask import Flask
 
 from app import errors
 from app.accounts import find, mfa, software_token
-from app.crypto import totp
 from app.env import Env, Origin
 from app.models import Client, SoftwareToken, User
 from app.signin import granting, set_up
 from app.signin.state import Ask
-from tests.build import a_client, a_pool, a_user, an_app, with_factors
+from tests.build import a_client, a_pool, a_user, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.signin.challenges.signing_in import answer, asked
@@ -43,21 +42,21 @@ def test_the_app_is_set_up_signs_in_and_is_asked_for_from_then_on(env: Env, cloc
     assert step.challenge == "MFA_SETUP"
     assert step.params["MFAS_CAN_SETUP"] == '["SOFTWARE_TOKEN_MFA"]'
     secret, second = set_up.begin(env, step.handle or "", origin=HERE)
-    third = set_up.verify(env, second, code=totp.code_at(secret, env.now()), name="Phone", origin=HERE)
+    third = set_up.verify(env, second, code=app_code(secret, env.now()), name="Phone", origin=HERE)
     assert finish(env, client, step, third)
     assert alice(env, client).mfa == {"on": ["SOFTWARE_TOKEN_MFA"], "preferred": "SOFTWARE_TOKEN_MFA"}
     again = asked(env, client)
     assert (again.challenge, again.params["FRIENDLY_DEVICE_NAME"]) == ("SOFTWARE_TOKEN_MFA", "Phone")
     with pytest.raises(errors.CodeUsed):  # the code that set it up signs nobody in
-        answer(env, client, again, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now()))
+        answer(env, client, again, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now()))
     clock.forward(seconds=30)
-    granting.tokens(env, answer(env, client, again, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now())))
+    granting.tokens(env, answer(env, client, again, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now())))
 
 
 def test_an_app_that_was_verified_is_asked_for_although_the_sign_in_was_given_up(env: Env) -> None:
     client = a_world(env)
     secret, second = set_up.begin(env, asked(env, client).handle or "", origin=HERE)
-    set_up.verify(env, second, code=totp.code_at(secret, env.now()), name=None, origin=HERE)
+    set_up.verify(env, second, code=app_code(secret, env.now()), name=None, origin=HERE)
     assert asked(env, client).challenge == "SOFTWARE_TOKEN_MFA"
 
 
@@ -79,16 +78,16 @@ def test_each_session_is_used_once_and_each_step_gives_a_fresh_one(env: Env) -> 
     secret, second = set_up.begin(env, first, origin=HERE)
     with pytest.raises(errors.SessionUsed):
         set_up.begin(env, first, origin=HERE)
-    third = set_up.verify(env, second, code=totp.code_at(secret, env.now()), name=None, origin=HERE)
+    third = set_up.verify(env, second, code=app_code(secret, env.now()), name=None, origin=HERE)
     assert len({first, second, third}) == 3
     with pytest.raises(errors.Refusal):
-        set_up.verify(env, second, code=totp.code_at(secret, env.now()), name=None, origin=HERE)
+        set_up.verify(env, second, code=app_code(secret, env.now()), name=None, origin=HERE)
 
 
 def test_a_wrong_code_leaves_the_session_and_is_counted(env: Env, clock: Clock) -> None:
     client = a_world(env)
     secret, second = set_up.begin(env, asked(env, client).handle or "", origin=HERE)
-    right = totp.code_at(secret, env.now())
+    right = app_code(secret, env.now())
     for _ in range(5):
         with pytest.raises(errors.EnableSoftwareTokenMFA, match="Code mismatch and fail enable Software Token MFA"):
             set_up.verify(env, second, code=f"{(int(right) + 1) % 10**6:06}", name=None, origin=HERE)
@@ -127,9 +126,9 @@ def test_a_factor_that_came_meanwhile_ends_what_the_password_alone_had_begun(env
     strangers = asked(env, client)
     his, second = set_up.begin(env, strangers.handle or "", origin=HERE)
     secret, hers = set_up.begin(env, asked(env, client).handle or "", origin=HERE)
-    third = set_up.verify(env, hers, code=totp.code_at(secret, env.now()), name=None, origin=HERE)
+    third = set_up.verify(env, hers, code=app_code(secret, env.now()), name=None, origin=HERE)
     with pytest.raises(errors.SessionInvalid):
-        set_up.verify(env, second, code=totp.code_at(his, env.now()), name=None, origin=HERE)
+        set_up.verify(env, second, code=app_code(his, env.now()), name=None, origin=HERE)
     with pytest.raises(errors.SessionInvalid):
         set_up.begin(env, second, origin=HERE)
     finish(env, client, strangers, third)
@@ -141,7 +140,7 @@ def test_a_verified_app_does_not_outlive_another_factor_in_the_same_sign_in(env:
     client = a_world(env, "SOFTWARE_TOKEN_MFA", "SMS_MFA")
     step = asked(env, client)
     secret, second = set_up.begin(env, step.handle or "", origin=HERE)
-    third = set_up.verify(env, second, code=totp.code_at(secret, env.now()), name=None, origin=HERE)
+    third = set_up.verify(env, second, code=app_code(secret, env.now()), name=None, origin=HERE)
     with env.transaction():
         row = find.locked(env, alice(env, client).sub)
         row.phone_number = "+15555550100"
@@ -153,7 +152,7 @@ def test_a_verified_app_does_not_outlive_another_factor_in_the_same_sign_in(env:
 def test_of_parallel_verifications_one_gives_a_session(app: Flask, env: Env) -> None:
     client = a_world(env)
     secret, second = set_up.begin(env, asked(env, client).handle or "", origin=HERE)
-    code = totp.code_at(secret, env.now())
+    code = app_code(secret, env.now())
     outcomes = in_parallel(
         app, *(partial(set_up.verify, env, second, code=code, name=None, origin=HERE) for _ in range(4))
     )
@@ -188,5 +187,5 @@ def test_a_new_secret_waits_sealed_beside_the_one_in_use(env: Env) -> None:
         row = session.get_one(SoftwareToken, user.sub)
     assert row.secret and row.pending
     assert old not in row.secret and secret not in row.pending
-    assert software_token.fits(env, user, row.secret, totp.code_at(old, env.now()))
-    assert software_token.fits(env, user, row.pending, totp.code_at(secret, env.now()))
+    assert software_token.fits(env, user, row.secret, app_code(old, env.now()))
+    assert software_token.fits(env, user, row.pending, app_code(secret, env.now()))

@@ -8,14 +8,24 @@ import pytest
 
 from app import errors
 from app.accounts import administer, mfa, passwords
-from app.crypto import totp
 from app.env import Env, Origin
 from app.models import Client, OutboxMessage, User
 from app.pools import app_clients
 from app.signin import flow, granting
 from app.signin.state import Ask, Granted
 from app.tokens import issue, revoke
-from tests.build import PAGE, PASSWORD, a_client, a_passkey, a_pool, a_pool_with_passkeys, a_user, an_app, with_factors
+from tests.build import (
+    PAGE,
+    PASSWORD,
+    a_client,
+    a_passkey,
+    a_pool,
+    a_pool_with_passkeys,
+    a_user,
+    an_app,
+    app_code,
+    with_factors,
+)
 from tests.conftest import Clock
 from tests.signin.test_user_auth import EMAIL, a_choosing_client, answer, begin, choosing
 from tests.tokens.test_exchange import BOTH, derive
@@ -48,7 +58,7 @@ def reached(env: Env, client: Client, granted: Any) -> tuple[Any, Any]:
 
 def by_app(env: Env, client: Client, step: Ask, secret: str) -> Any:
     assert step.challenge == TOTP
-    return answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now()))
+    return answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now()))
 
 
 def switched_on(env: Env, user: User, *factors: str) -> None:

@@ -11,14 +11,24 @@ from sqlalchemy import func, select
 
 from app import errors
 from app.accounts import administer, mfa
-from app.crypto import totp
 from app.env import Env, Origin
 from app.models import Attempt, Client, LoginSession, OutboxMessage, Pool, User
 from app.pools import find
 from app.signin import flow, granting
 from app.signin.state import Ask, Granted
 from app.tokens import assurance
-from tests.build import PAGE, PASSWORD, a_client, a_passkey, a_pool, a_pool_with_passkeys, a_user, an_app, with_factors
+from tests.build import (
+    PAGE,
+    PASSWORD,
+    a_client,
+    a_passkey,
+    a_pool,
+    a_pool_with_passkeys,
+    a_user,
+    an_app,
+    app_code,
+    with_factors,
+)
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.signin.test_srp import Device
@@ -190,7 +200,7 @@ def test_a_second_factor_follows_a_password(env: Env) -> None:
     secret = an_app(env, a_user(env, pool))
     step = begin(env, client, PREFERRED_CHALLENGE="PASSWORD", PASSWORD=PASSWORD)
     assert step.challenge == "SOFTWARE_TOKEN_MFA"
-    granted = answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now()))
+    granted = answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now()))
     assert granted.proven == ("PASSWORD", "SOFTWARE_TOKEN_MFA")
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from app import errors
-from app.crypto import totp
 from app.env import Env
 from app.messaging.outbox import Outbox
 from app.models import Client, OutboxMessage, Pool, User
 from tests import build
 from tests.api.conftest import Api
 from tests.api.test_caller import tokens_of
+from tests.build import app_code
 from tests.conftest import Clock
 
 ALL = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
@@ -38,7 +38,7 @@ def token(env: Env, client: Client, alice: User) -> str:
 
 def set_up(api: Api, env: Env, token: str) -> str:
     secret: str = api("AssociateSoftwareToken", AccessToken=token)["SecretCode"]
-    code = totp.code_at(secret, env.now())
+    code = app_code(secret, env.now())
     assert api("VerifySoftwareToken", AccessToken=token, UserCode=code) == {"Status": "SUCCESS"}
     return secret
 
@@ -73,7 +73,7 @@ def test_an_app_is_set_up_preferred_and_asked_for(api: Api, env: Env, client: Cl
     asked = sign_in(api, client)
     assert asked["ChallengeName"] == "SOFTWARE_TOKEN_MFA"
     assert asked["ChallengeParameters"] == {"USER_ID_FOR_SRP": "alice"}
-    used = respond(client, asked, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now()))
+    used = respond(client, asked, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now()))
     assert api.refused("RespondToAuthChallenge", **used) == (
         "ExpiredCode",
         "Your software token has already been used once.",
@@ -81,7 +81,7 @@ def test_an_app_is_set_up_preferred_and_asked_for(api: Api, env: Env, client: Cl
     clock.forward(seconds=30)
     wrong = respond(client, asked, SOFTWARE_TOKEN_MFA_CODE="000000")
     assert api.refused("RespondToAuthChallenge", **wrong) == ("CodeMismatch", "Invalid code received for user")
-    right = respond(client, asked, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now()))
+    right = respond(client, asked, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now()))
     assert api("RespondToAuthChallenge", **right)["AuthenticationResult"]["AccessToken"]
 
 
@@ -92,7 +92,7 @@ def test_an_app_is_set_up_in_the_sign_in_that_requires_one(api: Api, env: Env) -
     asked = sign_in(api, client)
     assert asked["ChallengeName"] == "MFA_SETUP"
     begun = api("AssociateSoftwareToken", Session=asked["Session"])
-    code = totp.code_at(begun["SecretCode"], env.now())
+    code = app_code(begun["SecretCode"], env.now())
     verified = api("VerifySoftwareToken", Session=begun["Session"], UserCode=code, FriendlyDeviceName="Her phone")
     assert verified["Status"] == "SUCCESS"
     done = api("RespondToAuthChallenge", **respond(client, {**asked, "Session": verified["Session"]}))

@@ -13,7 +13,6 @@ from pycognito.aws_srp import AWSSRP
 from sqlalchemy import update
 
 from app.config import Settings
-from app.crypto import totp
 from app.env import Env
 from app.models import Client, Pool, User
 from app.pools import client_secrets, find
@@ -21,6 +20,7 @@ from app.triggers import Functions, events
 from tests import build
 from tests.api.conftest import Api
 from tests.api.test_caller import payload
+from tests.build import app_code
 from tests.conftest import Clock
 
 WRONG = ("NotAuthorized", "Incorrect username or password.")
@@ -568,7 +568,7 @@ def test_a_token_is_brought_along_to_a_higher_level(env: Env, api: Api) -> None:
     wish = {"TARGET_ACR_VALUES": "urn:cognito:loa:4", "MAX_AGE": "60"}
     asked = begin(api, client, "USER_AUTH", USERNAME="alice", ACCESS_TOKEN=token, **wish)
     assert (asked["ChallengeName"], "AvailableChallenges" in asked) == ("SOFTWARE_TOKEN_MFA", False)
-    given = {"USERNAME": "alice", "SOFTWARE_TOKEN_MFA_CODE": totp.code_at(secret, env.now())}
+    given = {"USERNAME": "alice", "SOFTWARE_TOKEN_MFA_CODE": app_code(secret, env.now())}
     said = api(
         "RespondToAuthChallenge",
         ClientId=client.id,

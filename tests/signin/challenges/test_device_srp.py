@@ -9,13 +9,12 @@ from flask import Flask
 
 from app import errors
 from app.accounts import devices, factors, mfa, passwords
-from app.crypto import totp
 from app.crypto.srp import pad
 from app.env import Env, Origin
 from app.models import Client, LoginSession, OutboxMessage, User
 from app.signin import flow, granting
 from app.signin.state import Ask, Granted
-from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, with_factors
+from tests.build import PASSWORD, a_client, a_pool, a_user, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.remembering import Device, confirm
@@ -49,7 +48,7 @@ def kept(env: Env, client: Client, user: User, granted: Any) -> Device:
 def with_code(env: Env, clock: Clock, client: Client, secret: str, step: Any, **given: str) -> Any:
     assert step.challenge == "SOFTWARE_TOKEN_MFA"
     clock.forward(minutes=1)
-    return answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now()), **given)
+    return answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now()), **given)
 
 
 def proven(env: Env, client: Client, device: Device, step: Any) -> Any:

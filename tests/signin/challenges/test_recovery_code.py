@@ -11,7 +11,7 @@ from app.accounts import recovery_codes
 from app.env import Env
 from app.models import Client, OutboxMessage, User
 from app.signin import granting
-from tests.build import a_client, a_pool, a_user, an_app, with_factors
+from tests.build import a_client, a_pool, a_user, an_app, recovery_codes_left, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.signin.challenges.signing_in import answer, asked, signed_in
@@ -38,7 +38,7 @@ def test_it_answers_whatever_factor_is_asked_for(env: Env, factor: str) -> None:
     granted = answer(env, client, step, challenge="RECOVERY_CODE", RECOVERY_CODE=codes[3])
     assert granted.proven == ("PASSWORD", "RECOVERY_CODE")
     granting.tokens(env, granted)
-    assert recovery_codes.remaining(env, user) == 9
+    assert recovery_codes_left(env, user) == 9
 
 
 def test_each_is_used_once(env: Env) -> None:
@@ -59,7 +59,7 @@ def test_one_code_in_several_sign_ins_at_one_moment_is_used_once(app: Flask, env
 
     outcomes = in_parallel(app, *(partial(sign_in, which) for which in range(len(steps))))
     assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
-    assert recovery_codes.remaining(env, user) == 9
+    assert recovery_codes_left(env, user) == 9
 
 
 def test_guesses_are_counted_and_leave_the_session(env: Env, clock: Clock) -> None:

@@ -7,11 +7,10 @@ import pytest
 
 from app import errors
 from app.accounts import find
-from app.crypto import totp
 from app.env import Env
 from app.models import Client, OutboxMessage
 from app.signin import granting
-from tests.build import a_client, a_pool, a_user, an_app, with_factors
+from tests.build import a_client, a_pool, a_user, an_app, app_code, with_factors
 from tests.signin.challenges.signing_in import answer, asked, signed_in
 
 FACTORS = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
@@ -40,7 +39,7 @@ def test_what_was_chosen_is_asked_for_and_signs_in(env: Env, sent: Sent, chosen:
     client, secret = a_world(env, *FACTORS)
     step = answer(env, client, asked(env, client), ANSWER=chosen)
     assert step.challenge == chosen
-    code = totp.code_at(secret, env.now()) if chosen == "SOFTWARE_TOKEN_MFA" else sent()[0].code
+    code = app_code(secret, env.now()) if chosen == "SOFTWARE_TOKEN_MFA" else sent()[0].code
     granted = answer(env, client, step, **{f"{chosen.removesuffix('_CODE')}_CODE": code or ""})
     assert granted.proven == ("PASSWORD", "SELECT_MFA_TYPE", chosen)
     assert granting.tokens(env, granted).access
@@ -60,7 +59,7 @@ def test_what_was_not_offered_cannot_be_chosen(env: Env, chosen: str) -> None:
     with pytest.raises(errors.InvalidParameter, match="Missing required parameter ANSWER"):
         answer(env, client, step)
     step = answer(env, client, step, ANSWER="SOFTWARE_TOKEN_MFA")
-    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now())))
+    assert signed_in(answer(env, client, step, SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now())))
 
 
 def test_a_choice_is_not_the_factor(env: Env) -> None:
@@ -68,6 +67,4 @@ def test_a_choice_is_not_the_factor(env: Env) -> None:
     client, secret = a_world(env, *FACTORS)
     step = asked(env, client)
     with pytest.raises(errors.SessionInvalid):
-        answer(
-            env, client, step, challenge="SOFTWARE_TOKEN_MFA", SOFTWARE_TOKEN_MFA_CODE=totp.code_at(secret, env.now())
-        )
+        answer(env, client, step, challenge="SOFTWARE_TOKEN_MFA", SOFTWARE_TOKEN_MFA_CODE=app_code(secret, env.now()))

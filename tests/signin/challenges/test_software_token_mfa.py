@@ -8,11 +8,10 @@ from sqlalchemy import update
 
 from app import errors
 from app.accounts import find
-from app.crypto import totp
 from app.env import Env
 from app.models import Client, SoftwareToken, User
 from app.signin import granting
-from tests.build import a_client, a_pool, a_user, an_app, with_factors
+from tests.build import a_client, a_pool, a_user, an_app, app_code, with_factors
 from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.signin.challenges.signing_in import answer, asked, begin, signed_in
@@ -29,7 +28,7 @@ def a_world(env: Env, demand: str = "ON") -> tuple[Client, User, str]:
 
 
 def shown(env: Env, secret: str) -> str:
-    return totp.code_at(secret, env.now())
+    return app_code(secret, env.now())
 
 
 def test_a_verified_app_is_asked_for_where_the_pool_requires_a_factor(env: Env) -> None:
