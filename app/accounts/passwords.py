@@ -85,13 +85,17 @@ def forgot(env: Env, client: Client, *, username: str, origin: Origin, hiding: b
     """Send a code with which a new password can be set.
 
     `hiding` who exists, which is the client's choice (PreventUserExistenceErrors) unless the caller makes it, every
-    name is answered like one to which a code was sent. Raises errors.LimitExceeded, and otherwise errors.UserNotFound,
-    UserDisabled, NotAuthorized (a state in which a password cannot be reset), InvalidParameter (no verified address),
-    CodeDeliveryFailure.
+    name is answered like one to which a code was sent. Raises errors.LimitExceeded, UnexpectedLambda (a user migration
+    trigger would be asked), and otherwise errors.UserNotFound, UserDisabled, NotAuthorized (a state in which a password
+    cannot be reset), InvalidParameter (no verified address), CodeDeliveryFailure.
     """
     pool = client.pool
+    hiding = client.hides_users if hiding is None else hiding
     if not pool.recovery:
         raise errors.NotAuthorized("Contact administrator to reset password.")
+    # Migration is asked about unknown names only; where existence is hidden, its refusal must not tell them apart.
+    if unbuilt.has_trigger(pool, "user_migration") and (hiding or find.sub_by_name(env, pool, username) is None):
+        unbuilt.demand_no_trigger(pool, "user_migration")
     return codes.request(
         env,
         client,
@@ -99,7 +103,7 @@ def forgot(env: Env, client: Client, *, username: str, origin: Origin, hiding: b
         purpose=PURPOSE,
         channels=pool.recovery,
         choose=lambda user: _channel(pool, user),
-        hiding=client.hides_users if hiding is None else hiding,
+        hiding=hiding,
     )
 
 

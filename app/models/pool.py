@@ -69,6 +69,23 @@ class DeviceTracking:
 
 ACR_LEVELS = {f"Level{n}": {"acr_value": f"urn:cognito:loa:{n}"} for n in range(1, 5)}
 """What the levels of authentication are called in a pool that does not name them (reference: 6.6)."""
+TRIGGERS = {
+    "pre_sign_up": "PreSignUp",
+    "custom_message": "CustomMessage",
+    "post_confirmation": "PostConfirmation",
+    "pre_authentication": "PreAuthentication",
+    "post_authentication": "PostAuthentication",
+    "define_auth_challenge": "DefineAuthChallenge",
+    "create_auth_challenge": "CreateAuthChallenge",
+    "verify_auth_challenge_response": "VerifyAuthChallengeResponse",
+    "pre_token_generation": "PreTokenGeneration",
+    "pre_token_generation_config": "PreTokenGeneration",
+    "user_migration": "UserMigration",
+    "custom_sms_sender": "CustomSMSSender",
+    "custom_email_sender": "CustomEmailSender",
+    "inbound_federation": "InboundFederation",
+}
+"""Settings of LambdaConfig that name a function, and what errors call the trigger (reference: 9.1, 9.2)."""
 SECOND_FACTORS = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
 """Second factors that a pool can offer, in Cognito's names and its order."""
 

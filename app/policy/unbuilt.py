@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from app import errors
 from app.models import Pool
+from app.models.pool import TRIGGERS
 
 TOKEN_TRIGGERS = ("pre_token_generation", "pre_token_generation_config")
 
@@ -18,8 +19,10 @@ def demand_no_trigger(pool: Pool, *triggers: str) -> None:
 
     Raises errors.UnexpectedLambda, which is what is said of a trigger that cannot be invoked.
     """
-    given = pool.settings.get("lambda_config") or {}
     for trigger in triggers:
-        if given.get(trigger):
-            called = "".join(word.capitalize() for word in trigger.removesuffix("_config").split("_"))
-            raise errors.UnexpectedLambda(f"{called} invocation failed due to error TriggersNotAvailable.")
+        if has_trigger(pool, trigger):
+            raise errors.UnexpectedLambda(f"{TRIGGERS[trigger]} invocation failed due to error TriggersNotAvailable.")
+
+
+def has_trigger(pool: Pool, trigger: str) -> bool:
+    return bool((pool.settings.get("lambda_config") or {}).get(trigger))

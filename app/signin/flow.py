@@ -121,11 +121,15 @@ _USE_UP = (
 def begin(env: Env, client: Client, *, flow: str, given: Mapping[str, str], origin: Origin) -> Step:
     """The first step of a flow. `given` has the names of the challenge's parameters (USERNAME, PASSWORD, SRP_A).
 
-    Raises errors.InvalidParameter, NotAuthorized, LockedOut, UserDisabled, UserNotConfirmed, PasswordResetRequired,
-    UserNotFound (where the client may know), TooManyRequests, ResourceNotFound (a device that is not the user's); in
-    CUSTOM_AUTH also what a trigger raises.
+    A pre authentication trigger, which is not built, refuses here, before the password is looked at (reference: 9.3);
+    for every name, so that the refusal does not tell who exists.
+
+    Raises errors.UnexpectedLambda, InvalidParameter, NotAuthorized, LockedOut, UserDisabled, UserNotConfirmed,
+    PasswordResetRequired, UserNotFound (where the client may know), TooManyRequests, ResourceNotFound (a device that is
+    not the user's); in CUSTOM_AUTH also what a trigger raises.
     """
     demand_enabled(client, flow)
+    unbuilt.demand_no_trigger(client.pool, "pre_authentication")
     # What is made up takes some microseconds less than what is read. (A password that is wrong costs a hash for
     # everybody, whose own noise is larger.)
     with env.in_steps(client.hides_users and plan.FIRST.get(flow) != password.NAME):

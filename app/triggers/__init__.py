@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from app import errors
 from app.env import Env
 from app.models import Pool
+from app.models.pool import TRIGGERS
 from app.triggers import events
 
 DEFINE = "define_auth_challenge"
@@ -38,7 +39,7 @@ class Functions:
         """Raises errors.UnexpectedLambda for a trigger that nobody stands in for."""
         function = self._functions.get(trigger)
         if function is None:
-            raise errors.UnexpectedLambda(f"{_called(trigger)} invocation failed due to error TriggersNotAvailable.")
+            raise errors.UnexpectedLambda(f"{TRIGGERS[trigger]} invocation failed due to error TriggersNotAvailable.")
         return function(question)
 
 
@@ -74,13 +75,8 @@ def _asked(env: Env, pool: Pool, trigger: str, question: object, verdict: type[V
     except (errors.UnexpectedLambda, errors.InvalidLambdaResponse):
         raise
     except Exception as failed:
-        raise errors.UserLambdaValidation(f"{_called(trigger)} failed with error {failed}.") from failed
+        raise errors.UserLambdaValidation(f"{TRIGGERS[trigger]} failed with error {failed}.") from failed
     # Somebody else's code: what is not of the type that it should be would be believed somewhere further on.
     if not isinstance(found, verdict) or not found.sound():
         raise errors.InvalidLambdaResponse
     return found
-
-
-def _called(trigger: str) -> str:
-    """Its name on the wire."""
-    return "".join(word.capitalize() for word in trigger.split("_"))

@@ -1,14 +1,16 @@
 """What is not built is refused where it would act: in use-cases, at the API, at the token endpoint, on the pages."""
 
 import pytest
+from sqlalchemy import func, select
 
 from app import errors
+from app.accounts import passwords
 from app.env import Env, Origin
-from app.models import Client, Pool
+from app.models import Client, Pool, Throttle
 from app.policy import unbuilt
 from app.pools import find
-from app.signin import flow, granting
-from app.signin.state import Granted
+from app.signin import flow, granting, plan
+from app.signin.state import Ask, Granted
 from app.tokens import issue, refresh
 from tests.build import PASSWORD, a_client, a_machine, a_pool, a_user
 
@@ -36,6 +38,81 @@ def test_a_trigger_is_named_as_the_service_names_it(env: Env) -> None:
     unbuilt.demand_no_trigger(pool, "post_confirmation")
     with pytest.raises(errors.UnexpectedLambda, match="PreSignUp invocation failed due to error TriggersNotAvailable."):
         unbuilt.demand_no_trigger(pool, "post_confirmation", "pre_sign_up")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "name"), [("custom_sms_sender", "CustomSMSSender"), ("custom_email_sender", "CustomEmailSender")]
+)
+def test_a_sender_is_named_as_in_lambda_config(env: Env, trigger: str, name: str) -> None:
+    pool = a_pool(env)
+    with_setting(env, pool, lambda_config={trigger: {"lambda_version": "V1_0", "lambda_arn": "arn"}})
+    with pytest.raises(errors.UnexpectedLambda, match=f"^{name} invocation failed"):
+        unbuilt.demand_no_trigger(find.pool(env, pool.id), trigger)
+
+
+@pytest.mark.parametrize("flow_name", ["USER_PASSWORD_AUTH", "USER_SRP_AUTH", "ADMIN_USER_PASSWORD_AUTH", plan.PAGES])
+@pytest.mark.parametrize("username", ["alice", "nobody"])
+def test_pre_authentication_is_asked_before_the_password(env: Env, flow_name: str, username: str) -> None:
+    """The wrong password is not looked at, and no attempt is counted."""
+    pool = a_pool(env)
+    client = a_client(
+        env,
+        pool,
+        explicit_auth_flows=["ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"],
+    )
+    a_user(env, pool)
+    with_setting(env, pool, lambda_config={"pre_authentication": "arn"})
+    client = find.client(env, client.id)
+    given = {"USERNAME": username, "PASSWORD": "Wrong-horse-7", "SRP_A": "ff"}
+    for _ in range(6):
+        with pytest.raises(errors.UnexpectedLambda, match="^PreAuthentication"):
+            flow.begin(env, client, flow=flow_name, given=given, origin=Origin())
+    with env.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Throttle)) == 0
+
+
+MIGRATION = {"user_migration": "arn:aws:lambda:us-east-1:1:function:migrate"}
+
+
+@pytest.mark.parametrize("hides", [True, False])
+@pytest.mark.parametrize("flow_name", ["USER_PASSWORD_AUTH", plan.PAGES])
+def test_an_unknown_name_is_not_signed_in_past_user_migration(env: Env, hides: bool, flow_name: str) -> None:
+    """Who exists must not show: where that is hidden, and on the pages, a wrong password is refused alike."""
+    pool = a_pool(env, lambda_config=MIGRATION)
+    client = a_client(env, pool, prevent_user_existence_errors="ENABLED" if hides else "LEGACY")
+    a_user(env, pool)
+
+    def refused(username: str) -> type[Exception]:
+        with pytest.raises(errors.Refusal) as caught:
+            given = {"USERNAME": username, "PASSWORD": "Wrong-horse-7"}
+            flow.begin(env, client, flow=flow_name, given=given, origin=Origin())
+        return caught.type
+
+    assert refused("nobody") is errors.UnexpectedLambda
+    hidden = hides or flow_name == plan.PAGES
+    assert refused("alice") is (errors.UnexpectedLambda if hidden else errors.NotAuthorized)
+    right = {"USERNAME": "alice", "PASSWORD": PASSWORD}
+    assert isinstance(flow.begin(env, client, flow=flow_name, given=right, origin=Origin()), Granted)
+
+
+def test_user_migration_is_never_asked_in_srp(env: Env) -> None:
+    """Reference: 9.4. There is no password that could be handed on."""
+    pool = a_pool(env, lambda_config=MIGRATION)
+    client = a_client(env, pool, prevent_user_existence_errors="ENABLED")
+    step = flow.begin(env, client, flow="USER_SRP_AUTH", given={"USERNAME": "nobody", "SRP_A": "ff"}, origin=Origin())
+    assert isinstance(step, Ask)
+
+
+@pytest.mark.parametrize("hides", [True, False])
+def test_a_forgotten_password_is_not_answered_past_user_migration(env: Env, hides: bool) -> None:
+    pool = a_pool(env, lambda_config=MIGRATION)
+    client = a_client(env, pool, prevent_user_existence_errors="ENABLED" if hides else "LEGACY")
+    a_user(env, pool)
+    for username in ("nobody", "alice") if hides else ("nobody",):
+        with pytest.raises(errors.UnexpectedLambda, match="^UserMigration"):
+            passwords.forgot(env, client, username=username, origin=Origin())
+    if not hides:
+        assert passwords.forgot(env, client, username="alice", origin=Origin()).medium == "EMAIL"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from app import errors
 from app.accounts import credentials, find
 from app.env import Env
 from app.models import Password, User
+from app.policy import unbuilt
+from app.signin import plan
 from app.signin.state import Asked, Proof, SignIn
 
 NAME = "PASSWORD"
@@ -25,17 +27,27 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     """Compare, at the same cost whether or not there is such a user.
 
-    Raises errors.NotAuthorized for a wrong one, UserNotFound where the client may know.
+    Raises errors.NotAuthorized for a wrong one, UserNotFound where the client may know; UnexpectedLambda where a user
+    migration trigger would be asked about the name.
     """
     password = given["PASSWORD"]
     stored = sign_in.password
     if sign_in.user is None or stored is None:
         env.passwords.verify_nothing(password)
-        wrong = errors.NotAuthorized()
-        raise wrong if sign_in.user is not None else find.absent(sign_in.client, wrong)
+        raise _refusal(sign_in)
     if not env.passwords.verify(stored.hash, password):
-        raise errors.NotAuthorized
+        raise _refusal(sign_in)
     return Proof(sign_in.user, stored, _hash_again(env, sign_in, sign_in.user, stored, password))
+
+
+def _refusal(sign_in: SignIn) -> errors.Refusal:
+    """What a wrong password is told. User migration is asked about unknown names only; until it is built, who exists
+    would show in its refusal. So where that is hidden, every wrong password is refused in the same way."""
+    hidden = sign_in.client.hides_users or sign_in.flow == plan.PAGES
+    if sign_in.user is None or hidden:
+        unbuilt.demand_no_trigger(sign_in.pool, "user_migration")
+    wrong = errors.NotAuthorized()
+    return wrong if sign_in.user is not None else find.absent(sign_in.client, wrong)
 
 
 def _hash_again(
