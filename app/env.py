@@ -57,6 +57,10 @@ class Message:
     pool_id: str | None = None
     html: bool = False
     """Whether the body of a mail is HTML, because the pool's own words are."""
+    sender: str | None = None
+    """The From header of a mail, as the pool gives it: an address, or a name and an address. None: the operator's."""
+    reply_to: str | None = None
+    """The Reply-To header of a mail."""
 
 
 class Sender(Protocol):

@@ -7,7 +7,6 @@ import re
 import smtplib
 import ssl
 from collections.abc import Callable
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from html import unescape
@@ -15,7 +14,7 @@ from html import unescape
 from app import errors
 from app.config import Settings
 from app.env import Message
-from app.policy.attributes import looks_like_email
+from app.policy.mailbox import bare, mailbox
 
 TIMEOUT = 10
 """Seconds for each step of the conversation: a mail server that hangs must not hold a worker for long."""
@@ -45,16 +44,16 @@ class Smtp:
 
     def _mail(self, message: Message) -> EmailMessage:
         """Raises ValueError for what is not one address; EmailMessage itself does for line breaks in headers."""
-        if not looks_like_email(message.to):
-            raise ValueError("not an address")
-        local, _, domain = message.to.rpartition("@")
+        sender = mailbox(message.sender or self._settings.smtp_from)
         mail = EmailMessage()
-        mail["From"] = self._settings.smtp_from
-        mail["To"] = Address(username=local, domain=domain)
+        mail["From"] = sender
+        mail["To"] = bare(message.to)
+        if message.reply_to:
+            mail["Reply-To"] = bare(message.reply_to)
         mail["Subject"] = message.subject
         # Many servers take mail without these two for spam.
         mail["Date"] = formatdate()
-        mail["Message-ID"] = make_msgid(domain=self._settings.smtp_from.rpartition("@")[2])
+        mail["Message-ID"] = make_msgid(domain=sender.domain)
         if message.html:
             mail.set_content(unescape(_TAG.sub("", message.body)))
             mail.add_alternative(message.body, subtype="html")

@@ -10,9 +10,11 @@ from html import escape
 from app.env import Env, Message
 from app.models import Pool, User
 from app.policy import unbuilt
+from app.policy.attributes import looks_like_email
 
 CODE = "{####}"
 USERNAME = "{username}"
+PLACEHOLDER = re.compile(re.escape(CODE) + "|" + re.escape(USERNAME))
 LINK = re.compile(r"\{##([^{}]+?)##\}")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 CHANNEL = {"email": "email", "phone_number": "sms"}
@@ -68,15 +70,15 @@ def verification(
     else:
         subject, body = "", given.get("sms_message") or f"Your verification code is {CODE}. "
         html = False
-    return Message(
+    return _message(
+        pool,
+        attribute,
         to=address,
-        channel=CHANNEL[attribute],
         purpose=purpose,
         subject=subject,
         body=body.replace(CODE, code),
         code=code,
         link=link,
-        pool_id=pool.id,
         html=html,
     )
 
@@ -95,14 +97,14 @@ def sign_in_code(pool: Pool, attribute: str, address: str, code: str) -> Message
         subject = ""
         body = pool.settings.get("sms_authentication_message") or f"Your authentication code is {CODE}. "
         html = False
-    return Message(
+    return _message(
+        pool,
+        attribute,
         to=address,
-        channel=CHANNEL[attribute],
         purpose="sign_in",
         subject=subject,
         body=body.replace(CODE, code),
         code=code,
-        pool_id=pool.id,
         html=html,
     )
 
@@ -143,16 +145,52 @@ def invitation(pool: Pool, attribute: str, user: User, name: str, password: str 
         subject, body = "", given.get("sms_message") or default
         html = False
     shown = escape if html else str
-    return Message(
+    return _message(
+        pool,
+        attribute,
         to=getattr(user, attribute),
-        channel=CHANNEL[attribute],
         purpose="invitation",
-        subject=subject,
-        body=body.replace(CODE, shown(password or "")).replace(USERNAME, shown(name)),
+        subject=subject.replace(USERNAME, name),
+        # In one pass: a username is text that its owner chose, and may look like the other placeholder.
+        body=PLACEHOLDER.sub(lambda found: shown(name if found[0] == USERNAME else password or ""), body),
         code=password,
-        pool_id=pool.id,
         html=html,
     )
+
+
+def _message(
+    pool: Pool,
+    attribute: str,
+    *,
+    to: str,
+    purpose: str,
+    subject: str,
+    body: str,
+    code: str | None,
+    html: bool,
+    link: str | None = None,
+) -> Message:
+    """What all messages of a pool have in common; mails come from whom EmailConfiguration says (reference: 2.6)."""
+    given = (pool.settings.get("email_configuration") or {}) if attribute == "email" else {}
+    return Message(
+        to=to,
+        channel=CHANNEL[attribute],
+        purpose=purpose,
+        subject=subject,
+        body=body,
+        code=code,
+        link=link,
+        pool_id=pool.id,
+        html=html,
+        sender=given.get("from") or _address_in(given.get("source_arn") or ""),
+        reply_to=given.get("reply_to_email_address"),
+    )
+
+
+def _address_in(source_arn: str) -> str | None:
+    """The address that the ARN of a verified SES identity names. One of a domain names none."""
+    identity = source_arn.partition(":identity/")[2]
+    return identity if looks_like_email(identity) else None
 
 
 def sending(env: Env, message: Message) -> Callable[[], None]:

@@ -15,6 +15,8 @@ from typing import Any
 from app import errors
 from app.messaging.messages import CODE, USERNAME
 from app.models.pool import ACR_LEVELS
+from app.policy.attributes import looks_like_email
+from app.policy.mailbox import mailbox
 from app.pools import schema
 
 Settings = dict[str, Any]
@@ -209,6 +211,7 @@ def _check(settings: Mapping[str, Any]) -> None:
     if len({level["acr_value"] for level in levels.values()}) < len(levels):
         raise errors.InvalidParameter("The names of AcrConfiguration must be unique, with those of the other levels.")
     check_sms(settings.get("sms_configuration") or {})
+    _check_sender(settings.get("email_configuration") or {})
     check_factors(settings)
     check_tags(settings.get("user_pool_tags") or {})
 
@@ -219,6 +222,20 @@ def _check_recovery(mechanisms: list[Mapping[str, Any]]) -> None:
         raise errors.InvalidParameter("admin_only cannot be combined with other recovery mechanisms.")
     if len(names) < len(mechanisms) or len({mechanism["priority"] for mechanism in mechanisms}) < len(mechanisms):
         raise errors.InvalidParameter("Recovery mechanisms must have different names and different priorities.")
+
+
+def _check_sender(given: Mapping[str, Any]) -> None:
+    if given.get("from"):
+        try:
+            mailbox(given["from"])
+        except ValueError:
+            raise errors.InvalidParameter(
+                "From in EmailConfiguration must be an e-mail address, or a name and an address, such as "
+                "Example <no-reply@example.com>."
+            ) from None
+    reply_to = given.get("reply_to_email_address")
+    if reply_to and not looks_like_email(reply_to):
+        raise errors.InvalidParameter("ReplyToEmailAddress in EmailConfiguration must be an e-mail address.")
 
 
 def check_sms(given: Mapping[str, Any]) -> None:

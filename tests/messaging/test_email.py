@@ -5,6 +5,7 @@ import email.policy
 import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,3 +168,27 @@ def test_a_mail_in_html_can_also_be_read_without_it(server: MailServer) -> None:
     mail = parsed(server)
     assert mail.get_body(("html",)).get_content().strip() == "<p>You are <b>&lt;alice&gt;</b>.</p>"
     assert mail.get_body(("plain",)).get_content().strip() == "You are <alice>."
+
+
+def test_a_pool_says_whom_its_mails_come_from_and_where_answers_go(server: MailServer) -> None:
+    message = replace(a_message(), sender="Grüße <hello@pool.example>", reply_to="help@pool.example")
+    sender(server).send(message)
+    mail = parsed(server)
+    assert (mail["From"], mail["Reply-To"]) == ("Grüße <hello@pool.example>", "help@pool.example")
+    assert mail["Message-ID"].endswith("@pool.example>")
+    (letter,) = server.letters
+    assert letter.sender.startswith("<hello@pool.example>")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sender": "a@example.com\r\nBcc: everybody@example.com"},
+        {"sender": "a@example.com, b@example.com"},
+        {"reply_to": "a@example.com\r\nBcc: everybody@example.com"},
+    ],
+)
+def test_a_sender_that_is_none_sends_nothing(server: MailServer, headers: dict[str, str]) -> None:
+    with pytest.raises(errors.CodeDeliveryFailure):
+        sender(server).send(replace(a_message(), **headers))
+    assert server.letters == []

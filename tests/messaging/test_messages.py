@@ -161,3 +161,40 @@ def test_a_code_to_sign_in_with_has_words_of_its_own(env: Env) -> None:
     mail = messages.sign_in_code(mfa.configure(env, pool, given), "email", "a@example.com", "123456")
     # What a lock screen shows of a mail is its subject.
     assert (mail.subject, mail.body, mail.html) == ("{####}?", "<b>123456</b>", True)
+
+
+def test_an_invitation_may_name_its_user_in_the_subject(env: Env, sent: Any) -> None:
+    message = invited(env, sent, "alice", email_subject="Welcome, {username}", email_message="{username} {####}")
+    assert message.subject == "Welcome, alice"
+
+
+@pytest.mark.parametrize(
+    ("configured", "sender"),
+    [
+        ({}, None),
+        ({"from": "Example <hello@example.com>"}, "Example <hello@example.com>"),
+        ({"source_arn": "arn:aws:ses:us-east-1:1:identity/hello@example.com"}, "hello@example.com"),
+        ({"source_arn": "arn:aws:ses:us-east-1:1:identity/example.com"}, None),
+        (
+            {"source_arn": "arn:aws:ses:us-east-1:1:identity/a@example.com", "from": "b@example.com"},
+            "b@example.com",
+        ),
+    ],
+)
+def test_mails_come_from_whom_the_pool_names(env: Env, configured: dict[str, str], sender: str | None) -> None:
+    pool = a_pool(env, email_configuration={**configured, "reply_to_email_address": "help@example.com"})
+    user = a_user(env, pool)
+    for mail in (
+        messages.verification(pool, "email", "a@example.com", "123456", purpose="sign_up"),
+        messages.sign_in_code(pool, "email", "a@example.com", "123456"),
+        messages.invitation(pool, "email", user, "alice", "Temporary-1"),
+    ):
+        assert (mail.sender, mail.reply_to) == (sender, "help@example.com")
+    sms = messages.verification(pool, "phone_number", "+15555550100", "123456", purpose="sign_up")
+    assert (sms.sender, sms.reply_to) == (None, None)
+
+
+@pytest.mark.parametrize("given", [{"from": "Example"}, {"from": "a@b.c\r\nX: y"}, {"reply_to_email_address": "x"}])
+def test_a_sender_that_could_send_nothing_is_refused_when_it_is_set(env: Env, given: dict[str, str]) -> None:
+    with pytest.raises(errors.InvalidParameter, match="EmailConfiguration"):
+        a_pool(env, email_configuration=given)
