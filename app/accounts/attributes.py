@@ -15,7 +15,7 @@ from app.accounts import codes, trust
 from app.db import raising
 from app.env import Env
 from app.messaging.messages import Delivery
-from app.models import Alias, Code, Pool, User
+from app.models import Alias, Client, Code, Pool, User
 from app.models.user import CORE, SEARCHED
 from app.policy import attributes as policy
 from app.policy.attributes import ADDRESSES, Claim, claims, name_key, search_key
@@ -65,13 +65,22 @@ def _forget_codes(env: Env, user: User, address: str) -> None:
     env.db.execute(delete(Code).where(Code.user_sub == user.sub, Code.attribute == address))
 
 
-def change(env: Env, pool: Pool, user: User, given: Mapping[str, str], *, counted: bool = True) -> list[Delivery]:
+def change(
+    env: Env,
+    pool: Pool,
+    user: User,
+    given: Mapping[str, str],
+    *,
+    counted: bool = True,
+    client: Client | None = None,
+) -> list[Delivery]:
     """Set attributes to checked values (policy.check_values); an empty one removes. What is set to the value that it
     has does not change, and an address stays proven.
 
     An address that the pool verifies gets a code, and is unproven until it comes back; where the pool wants the proof
     first (AttributesRequireVerificationBeforeUpdate), a confirmed user keeps the old address until then. A flag that
     is given with an address is the word of whoever gives it, which only administrators may: then no code is sent.
+    A mail has a link to the pages of the `client`, where the pool wants links.
 
     Inside a transaction, on the user's locked row. Raises errors.InvalidParameter, AliasExists; LimitExceeded where
     the codes are `counted`, as those are that the user asks for himself.
@@ -101,20 +110,31 @@ def change(env: Env, pool: Pool, user: User, given: Mapping[str, str], *, counte
     for address in sorted(waiting):
         _refuse_taken(env, pool, user, address, asked[address])
     if not user.confirmed:
-        return _send_confirmation(env, pool, user, asked)
+        return _send_confirmation(env, pool, user, asked, client)
     return [
-        codes.send(env, pool, user, purpose=PURPOSE[address], attribute=address, address=value, counted=counted)
+        codes.send(
+            env,
+            pool,
+            user,
+            purpose=PURPOSE[address],
+            attribute=address,
+            address=value,
+            counted=counted,
+            client=client,
+        )
         for address, value in asked.items()
     ]
 
 
-def _send_confirmation(env: Env, pool: Pool, user: User, asked: Mapping[str, str]) -> list[Delivery]:
+def _send_confirmation(
+    env: Env, pool: Pool, user: User, asked: Mapping[str, str], client: Client | None
+) -> list[Delivery]:
     """To somebody who has not confirmed his sign-up, and whose address an administrator has put right: what he lacks
     is the code that confirms, and by that proves the address. He has one of them; as at the sign-up, to the phone
     rather than by mail."""
     for address in reversed(ADDRESSES):
         if address in asked:
-            return [codes.send(env, pool, user, purpose="sign_up", attribute=address, counted=False)]
+            return [codes.send(env, pool, user, purpose="sign_up", attribute=address, counted=False, client=client)]
     return []
 
 

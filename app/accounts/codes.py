@@ -56,7 +56,7 @@ def send(
 
     It goes to `address`, or to the user's present one. Inside a transaction. Not `counted` is what the user did not
     ask for himself, and what is counted elsewhere. A `client` whose pages the user can open gives a mail a link to
-    them, where the pool wants that. Raises errors.LimitExceeded.
+    them (accounts.links), where the pool wants that. Raises errors.LimitExceeded.
     """
     now = env.now()
     address = getattr(user, attribute) if address is None else address
@@ -216,6 +216,16 @@ def take(env: Env, sub: str, *, purpose: str, code: str, hiding: bool = False) -
     return taken
 
 
+def check(env: Env, who: str, *, purpose: str, code: str) -> None:
+    """Refuse what `take` would refuse, and leave a right code as it is. Inside a transaction, in which a wrong guess is
+    counted: it is counted before it is compared, and taken back where it was right. Raises errors.CodeMismatch,
+    ExpiredCode."""
+    refusal, found = _guessed(env, who, purpose, code, True)
+    if refusal is not None or found is None:
+        raise refusal or errors.CodeMismatch
+    env.db.execute(update(Code).where(Code.id == found).values(tries=Code.tries - 1))
+
+
 def miss(env: Env, who: str, *, purpose: str, code: str, hiding: bool) -> errors.Refusal:
     """What `take` would say, for somebody whom no code can help: the guess counts all the same, and the right one is a
     mismatch too. Inside a transaction. `who` is a `subject`."""
@@ -239,7 +249,7 @@ def forget(env: Env, user: User, *, purpose: str) -> None:
 
 
 def _link(env: Env, client: Client, user: User, code: str) -> str | None:
-    """To the page that takes the code of a sign-up (reference: 2.6), where the pool wants links and the client has
+    """To the page that takes the code (reference: 2.6), where the pool wants links and the client has
     pages; otherwise the code itself has to do. Also without a domain: the path form works for every pool."""
     pool = client.pool
     if not messages.by_link(pool) or "code" not in client.oauth_flows:

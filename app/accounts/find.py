@@ -17,6 +17,8 @@ from app.policy.attributes import ADDRESSES, looks_like_email, looks_like_phone,
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
+SELECT_STATUS = select(User.status).where(User.sub == bindparam("sub"))
+
 
 @dataclass(frozen=True)
 class Found:

@@ -12,7 +12,7 @@ from app.accounts import attributes as writing
 from app.accounts import codes, find, limits
 from app.env import Env
 from app.messaging.messages import Delivery
-from app.models import AuthorizationCode, BrowserSession, Client, Code, Group, LoginSession, Membership, User
+from app.models import AuthorizationCode, BrowserSession, Client, Code, Group, LoginSession, Membership, Pool, User
 from app.policy import attributes as policy
 
 
@@ -28,7 +28,7 @@ def update_attributes(env: Env, client: Client, user: User, *, attributes: Mappi
     with env.transaction():
         row = present(env, user)
         policy.check_keeps_a_name(pool, row.all_attributes, attributes)
-        return writing.change(env, pool, row, attributes)
+        return writing.change(env, pool, row, attributes, client=client)
 
 
 def delete_attributes(env: Env, client: Client, user: User, *, names: Collection[str]) -> None:
@@ -55,7 +55,15 @@ def send_code(env: Env, client: Client, user: User, *, attribute: str) -> Delive
         address = waiting or getattr(row, attribute)
         if not address:
             raise errors.InvalidParameter(f"The user has no {attribute} to verify.", field=attribute)
-        return codes.send(env, pool, row, purpose=writing.PURPOSE[attribute], attribute=attribute, address=address)
+        return codes.send(
+            env,
+            pool,
+            row,
+            purpose=writing.PURPOSE[attribute],
+            attribute=attribute,
+            address=address,
+            client=client,
+        )
 
 
 def verify(env: Env, client: Client, user: User, *, attribute: str, code: str) -> None:
@@ -66,9 +74,13 @@ def verify(env: Env, client: Client, user: User, *, attribute: str, code: str) -
     Raises errors.InvalidParameter, CodeMismatch, ExpiredCode, AliasExists, LimitExceeded, UserNotFound, UserDisabled.
     """
     _check_verifiable(attribute)
-    pool = client.pool
+    verify_as(env, client.pool, user.sub, attribute=attribute, code=code)
+
+
+def verify_as(env: Env, pool: Pool, sub: str, *, attribute: str, code: str) -> None:
+    """The same for whoever brings the code alone, by the link of a mail. Raises what `verify` does."""
     with env.transaction():
-        row = present(env, user)
+        row = _locked_and_enabled(env, sub)
         limits.count(env, pool, "verify_attribute", row.sub)
         taken = codes.take(env, row.sub, purpose=writing.PURPOSE[attribute], code=code)
         if taken.destination != getattr(row, attribute) and attribute not in policy.verified_first(pool):
@@ -99,8 +111,12 @@ def forget_authorization_codes(env: Env, user: User) -> None:
 
 
 def present(env: Env, user: User) -> User:
-    """His row, locked. His token was good a moment ago; he may have been disabled or deleted since."""
-    row = find.locked(env, user.sub)
+    """The user's row, locked. Their token was good a moment ago; they may have been disabled or deleted since."""
+    return _locked_and_enabled(env, user.sub)
+
+
+def _locked_and_enabled(env: Env, sub: str) -> User:
+    row = find.locked(env, sub)
     if not row.enabled:
         raise errors.UserDisabled
     return row

@@ -134,7 +134,7 @@ def add_user(
             setattr(user, f"{address}_verified", False)
     writing.write(user, policy.stored(pool, attributes))
     rivals = writing.rivals(env, pool, user) if force_alias else []
-    _locked(env, rivals)
+    lock_statuses(env, rivals)
     env.db.add(user)
     with orphaned(errors.UnknownPool(pool.id)):
         env.db.flush()
@@ -161,7 +161,7 @@ def _confirm(env: Env, pool: Pool, username: str, code: str, force_alias: bool, 
     who = codes.subject(env, pool, username)
     rivals = _rivals(env, pool, who) if force_alias else []
     with env.transaction():
-        status = _locked(env, [who, *rivals]).get(who)
+        status = lock_statuses(env, [who, *rivals]).get(who)
         limits.count(env, pool, "confirm_sign_up", who)
         if status != "UNCONFIRMED":
             if hiding:
@@ -183,7 +183,7 @@ def _rivals(env: Env, pool: Pool, who: str) -> list[str]:
     return writing.rivals(env, pool, user) if user else []
 
 
-def _locked(env: Env, subs: Sequence[str]) -> dict[str, str]:
+def lock_statuses(env: Env, subs: Sequence[str]) -> dict[str, str]:
     """Lock the rows of users, in one order for everybody. Their statuses, which is all that decides: to make a whole
     user of a row would take longer than to find nobody's. Inside a transaction."""
     if not subs:

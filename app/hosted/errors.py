@@ -170,6 +170,13 @@ PAGES = {
     ),
     # No error, but the end of the road of who comes from the link of a mail.
     "confirmed": Words("Your account is confirmed", "You can sign in now.", "Go back to the application.", 200),
+    "email_verified": Words("Your email address is verified", "Thank you.", "Go back to the application.", 200),
+    "bad_link": Words(
+        "This link does not work",
+        "It was used already, or it is too old, or only part of it arrived.",
+        "If you have used it before, you can sign in. Otherwise go back to the application and get a new message.",
+        410,
+    ),
     "other_site": Words(
         "This form came from somewhere else",
         "It was not sent from one of our own pages, so nothing was done with it.",

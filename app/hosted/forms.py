@@ -218,6 +218,13 @@ class ConfirmForm(UsernameForm):
     confirmation_code = code_field()
 
 
+class LinkForm(PlainForm):
+    """One button: the link of a mail has said everything else."""
+
+    verifies_email: bool = False
+    """Whether the link verifies an address, and does not confirm a sign-up."""
+
+
 class ResendForm(UsernameForm):
     """Whom to send another code."""
 

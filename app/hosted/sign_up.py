@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from flask import Response, request
 
 from app import errors, web
+from app.accounts import links
 from app.accounts import sign_up as accounts
 from app.env import Env
 from app.hosted import memory, words
 from app.hosted.errors import Stop
-from app.hosted.forms import ConfirmForm, ResendForm, SignUpForm, sign_up_form
+from app.hosted.forms import ConfirmForm, LinkForm, ResendForm, SignUpForm, sign_up_form
 from app.hosted.page import bp, page, see
 from app.hosted.sign_in import onward
 from app.models import Client
@@ -56,12 +58,7 @@ def sign_up(env: Env, client: Client, form: SignUpForm) -> Response:
 
 
 def confirm_form(client: Client) -> ConfirmForm:
-    """Filled in, where the link of a mail says with what. A button is pressed all the same: what opens links in mails
-    before people do, to look for viruses, must confirm nobody."""
-    form = ConfirmForm(
-        username=request.args.get("user_name") or memory.kept(client.pool, "username"),
-        confirmation_code=request.args.get("confirmation_code"),
-    )
+    form = ConfirmForm(username=memory.kept(client.pool, "username"))
     form.called(words.name_label(client.pool))
     return form
 
@@ -71,8 +68,6 @@ def where_it_went(client: Client) -> dict[str, object]:
 
 
 @bp.route("/confirm", methods=["GET", "POST"])
-@bp.route("/confirmuser", methods=["GET", "POST"])
-@bp.route("/confirmUser", methods=["GET", "POST"])
 @page("confirm.html", confirm_form, where_it_went)
 def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
     """Take the code. The browser that signed up is signed in with it; any other must know the password."""
@@ -86,7 +81,7 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
             client,
             username=name,
             code=form.confirmation_code.data or "",
-            # A link of a mail does not say to which application it is to lead back: nobody is signed in there.
+            # Without a redirect_uri there is no application to lead back to: nobody is signed in.
             ticket=memory.kept(pool, "ticket") if "redirect_uri" in request.args else None,
             origin=web.origin(),
         )
@@ -99,6 +94,40 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
         raise Stop("confirmed")
     memory.keep(pool, notice="Your account is confirmed. You can sign in now.")
     return see("hosted.sign_in")
+
+
+def link_form(client: Client) -> LinkForm:
+    """The link is checked when it is opened, so that a bad one is told at once and not after the button."""
+    form = LinkForm()
+    form.verifies_email = _refusing_bad_link(links.purpose, client) == links.VERIFY_EMAIL
+    return form
+
+
+@page("confirm_link.html", link_form)
+def confirm_link(env: Env, client: Client, form: LinkForm) -> Response:
+    """Take the code of a mail's link by one button. Nobody is signed in: the link does not say to which application it
+    leads back."""
+    done = _refusing_bad_link(links.follow, client)
+    raise Stop("email_verified" if done == links.VERIFY_EMAIL else "confirmed")
+
+
+@bp.route("/confirmuser", methods=["GET", "POST"])
+@bp.route("/confirmUser", methods=["GET", "POST"])
+def confirm_user() -> Response:
+    """Where the links of mails lead; without a code, the page where one is typed in, as in Cognito."""
+    return confirm_link() if "confirmation_code" in request.args else confirm()
+
+
+def _refusing_bad_link(act: Callable[..., str], client: Client) -> str:
+    try:
+        return act(
+            web.current_env(),
+            client,
+            username=request.args.get("user_name") or "",
+            code=request.args.get("confirmation_code") or "",
+        )
+    except (errors.CodeMismatch, errors.ExpiredCode, errors.LimitExceeded):
+        raise Stop("bad_link") from None
 
 
 def resend_form(client: Client) -> ResendForm:

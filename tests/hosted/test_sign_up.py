@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from app import errors
+from app.accounts import administer, profile
 from app.accounts import sign_up as accounts
 from app.env import Message, Origin
 from app.messaging.outbox import Outbox
@@ -276,26 +277,100 @@ def by_link(app: Flask) -> Place:
     return a_place(app, pool={"verification_message_template": option})
 
 
-def test_the_link_of_a_mail_fills_the_form_in_and_a_button_confirms(
+def test_the_link_of_a_mail_confirms_by_one_button(
     visitors: Callable[..., Visitor], by_link: Place, sent: Sent
 ) -> None:
-    """What opens links before people do confirms nobody."""
+    """What opens links before people do confirms nobody, and uses nothing up."""
     browser, other = visitors(), visitors()
     sign_up(browser, by_link, username="bob & co")
     (mail,) = sent(ADDRESS)
     assert mail.link and mail.link in mail.body
     assert mail.link.startswith(f"http://localhost:8080/{by_link.pool.id}/confirmUser?client_id={by_link.client.id}&")
-    for _ in range(3):
+    for _ in range(20):
         page = other.open(mail.link)
-    assert (page.status, page.title) == (200, "Enter your code")
-    assert (page.inputs["username"], page.inputs["confirmation_code"]) == ("bob & co", mail.code)
+    assert (page.status, page.title, set(page.inputs)) == (200, "Confirm your account", {"csrf_token"})
     status = by_link.do(lambda env: env.db.scalars(select(User.status)).one())
     assert status == "UNCONFIRMED"
     page = other.press()
     assert (page.status, page.title) == (200, "Your account is confirmed")
     assert by_link.do(lambda env: env.db.scalars(select(User.status)).one()) == "CONFIRMED"
-    assert other.open(mail.link).title == "Enter your code"
-    assert other.press().errors.keys() == {"confirmation_code"}
+    page = other.open(mail.link)
+    assert (page.status, page.title) == (410, "This link does not work")
+
+
+def test_a_bad_link_says_so_when_it_is_opened(visitor: Visitor, by_link: Place, sent: Sent, clock: Clock) -> None:
+    """The same for a wrong code, a cut one, somebody who does not exist, and one that is too old."""
+    sign_up(visitor, by_link)
+    (mail,) = sent(ADDRESS)
+    good = {"user_name": "bob", "confirmation_code": str(mail.code)}
+    wrong = f"{(int(mail.code or 0) + 1) % 1_000_000:06}"
+    for bad in ({"confirmation_code": wrong}, {"confirmation_code": ""}, {"user_name": ""}, {"user_name": "nobody"}):
+        page = visitor.open(by_link.path("confirmUser", **(good | bad)))
+        assert (page.status, page.title) == (410, "This link does not work"), bad
+    assert visitor.open(str(mail.link)).title == "Confirm your account"
+    clock.forward(hours=25)
+    assert visitor.open(str(mail.link)).status == 410
+
+
+def test_opening_links_is_no_way_to_guess_a_code(visitor: Visitor, by_link: Place, sent: Sent) -> None:
+    sign_up(visitor, by_link)
+    (mail,) = sent(ADDRESS)
+    for guess in range(5):
+        code = f"{(int(mail.code or 0) + 1 + guess) % 1_000_000:06}"
+        assert visitor.open(by_link.path("confirmUser", user_name="bob", confirmation_code=code)).status == 410
+    assert visitor.open(str(mail.link)).status == 410, "the code has died of five guesses"
+
+
+def signed_in_user(place: Place) -> User:
+    place.do(
+        lambda env: accounts.sign_up(
+            env, place.client, username="bob", password=PASSWORD, attributes={"email": ADDRESS}, origin=Origin()
+        )
+    )
+    return place.do(lambda env: accounts.confirm_by_administrator(env, place.pool, username="bob"))
+
+
+@pytest.mark.parametrize("verified_first", [True, False])
+def test_the_link_of_a_changed_address_verifies_it(
+    app: Flask, visitor: Visitor, sent: Sent, verified_first: bool
+) -> None:
+    """UpdateUserAttributes, in a pool that confirms by links (reference: 2.6)."""
+    settings: dict[str, Any] = {"verification_message_template": {"default_email_option": "CONFIRM_WITH_LINK"}}
+    if verified_first:
+        settings["user_attribute_update_settings"] = {"attributes_require_verification_before_update": ["email"]}
+    place = a_place(app, pool=settings)
+    user = signed_in_user(place)
+    place.do(lambda env: profile.update_attributes(env, place.client, user, attributes={"email": "new@example.com"}))
+    (mail,) = sent("new@example.com")
+    assert (mail.purpose, mail.link is not None) == ("verify_email", True)
+    page = visitor.open(str(mail.link))
+    assert (page.status, page.title) == (200, "Verify your email address")
+    asked = place.do(lambda env: env.db.scalars(select(User)).one())
+    assert asked.email == (ADDRESS if verified_first else "new@example.com") and not asked.email_verified
+    page = visitor.press()
+    assert (page.status, page.title) == (200, "Your email address is verified")
+    row = place.do(lambda env: env.db.scalars(select(User)).one())
+    assert (row.email, row.email_verified) == ("new@example.com", True)
+    assert visitor.open(str(mail.link)).status == 410
+
+
+def test_a_link_that_is_asked_for_again_verifies_too(app: Flask, visitor: Visitor, sent: Sent) -> None:
+    """GetUserAttributeVerificationCode."""
+    place = a_place(app, pool={"verification_message_template": {"default_email_option": "CONFIRM_WITH_LINK"}})
+    user = signed_in_user(place)
+    place.do(lambda env: profile.send_code(env, place.client, user, attribute="email"))
+    visitor.open(str(sent(ADDRESS)[0].link))
+    assert visitor.press().title == "Your email address is verified"
+
+
+def test_the_link_of_a_user_who_was_disabled_meanwhile_does_nothing(app: Flask, visitor: Visitor, sent: Sent) -> None:
+    place = a_place(app, pool={"verification_message_template": {"default_email_option": "CONFIRM_WITH_LINK"}})
+    user = signed_in_user(place)
+    place.do(lambda env: profile.send_code(env, place.client, user, attribute="email"))
+    visitor.open(str(sent(ADDRESS)[0].link))
+    place.do(lambda env: administer.disable(env, place.pool, username="bob"))
+    assert visitor.press().status == 410
+    assert not place.do(lambda env: env.db.scalars(select(User.email_verified)).one())
 
 
 def test_the_browser_that_signed_up_may_open_the_link_too(visitor: Visitor, by_link: Place, sent: Sent) -> None:
@@ -309,8 +384,8 @@ def test_the_browser_that_signed_up_may_open_the_link_too(visitor: Visitor, by_l
 def test_what_a_link_says_is_shown_and_not_believed(visitor: Visitor, by_link: Place) -> None:
     given = {"user_name": "<script>alert(1)</script>", "confirmation_code": '"><b>'}
     page = visitor.open(by_link.path("confirmUser", **given))
+    assert page.status == 410
     assert "<script>alert" not in page.html and '"><b>' not in page.html
-    assert page.inputs["username"] == given["user_name"]
 
 
 def test_a_new_code_comes_as_a_link_and_one_for_a_password_does_not(
