@@ -162,6 +162,14 @@ def walk(site: Site, tab: Tab) -> Iterator[str]:
     tab.context.clear_cookies()
     tab.goto(site.url("confirmUser"))
     yield "confirm, in another browser"
+    code = site.code(f"{name}@example.com")
+    link = f"{site.url('confirmUser')}&{urlencode({'user_name': name, 'confirmation_code': code})}"
+    tab.goto(link)
+    yield "link"
+    press(tab, "#confirm")
+    yield "link, confirmed"
+    tab.goto(link)
+    yield "link, used already"
     tab.goto(site.url("forgotPassword"))
     yield "forgot"
     tab.fill("#username", "alice")
