@@ -53,7 +53,7 @@ def renew(env: Env, pool: Pool, *, sub: str, username: str, password: str) -> Pr
 
 
 def store(env: Env, user: User, prepared: Prepared, *, expires_at: datetime | None = None) -> str:
-    """Replace the user's password. Inside a transaction. Returns the version of the new one.
+    """Replace the user's password. Inside a transaction, on the user's locked row. Returns the version of the new one.
 
     Raises errors.TooManyRequests when another request has stored one since this was compared: it may be the same.
     """
@@ -64,6 +64,7 @@ def store(env: Env, user: User, prepared: Prepared, *, expires_at: datetime | No
     if prepared.follows is not None and (old is None or old.version != prepared.follows):
         raise errors.TooManyRequests
     if old is not None:
+        user.password_version = version
         _remember(env, user, old.hash, most=prepared.barred)
     env.db.execute(
         insert(Password).values(

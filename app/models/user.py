@@ -64,6 +64,10 @@ class User(Base):
     mfa: Mapped[dict[str, Any] | None] = mapped_column(document)
     """Second factors that were switched on for him: `{"on": [names], "preferred": name or None}`, in Cognito's names
     (SMS_MFA, SOFTWARE_TOKEN_MFA, EMAIL_OTP, WEB_AUTHN). None: nobody has said anything."""
+    password_version: Mapped[str | None] = mapped_column(String(36))
+    """The version of the password that last replaced another; None while the user has the first one. It is on this row
+    because a sign-in locks this row: of rows that are joined to a locked one PostgreSQL shows what they were before it
+    waited."""
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     signed_out_at: Mapped[datetime | None]

@@ -122,7 +122,9 @@ def _release(env: Env, pool_id: str, rules: Naming, names: Iterable[Claim]) -> N
     user to another, and could not move it here."""
     for claim, _ in _holders(env, pool_id, names):
         query = select(User).join(Alias, Alias.user_sub == User.sub).where(*_key(pool_id, claim))
-        holder = env.db.scalar(query.with_for_update(of=User))
+        # Read anew: `_holders` has loaded the same user before the lock, and the session would keep what it has.
+        current = query.with_for_update(of=User).execution_options(populate_existing=True)
+        holder = env.db.scalar(current)
         if holder and claim not in claims(rules, holder):
             env.db.execute(delete(Alias).where(*_key(pool_id, claim), Alias.user_sub == holder.sub))
 

@@ -94,14 +94,15 @@ BEFORE_ANY_PROOF = frozenset(
 WITHOUT_SESSION = frozenset({"DEVICE_SRP_AUTH", "DEVICE_PASSWORD_VERIFIER"})
 """Challenges whose answers bring no session, or the one that the step before has used up, from some of the clients."""
 
-_AGAIN = (
-    select(User, Password.version, Throttle.count)
-    .outerjoin(Password, Password.user_sub == User.sub)
+_SELECT_USER_FOR_UPDATE = (
+    select(User, Throttle.count)
     .outerjoin(Throttle, Throttle.key.in_([bindparam("common"), bindparam("near")]))
     .where(User.sub == bindparam("sub"))
     .with_for_update(of=User)
     .options(claims.WITH_GROUPS)
 )
+"""Only what is on the user's own row is current when this statement had to wait for a lock: PostgreSQL (READ COMMITTED)
+reads the locked row again, and the joined ones as they were before. Nothing that admits or refuses may rest on those."""
 _HIS = select(table(User).c.sub).where(table(User).c.sub == bindparam("sub")).with_for_update(read=True, key_share=True)
 _WAITING = (
     select(Attempt, User, Password)
@@ -637,13 +638,14 @@ def _accept(env: Env, sign_in: SignIn, proof: Proof) -> tuple[User, bool]:
     """The write of an accepted step; also whether attempts are counted. Raises when somebody else has changed what it
     rests on."""
     counters = {"common": sign_in.failures.common, "near": sign_in.failures.near or ""}
-    rows = env.db.execute(_AGAIN, {**counters, "sub": proof.user.sub}).unique().all()
+    rows = env.db.execute(_SELECT_USER_FOR_UPDATE, {**counters, "sub": proof.user.sub}).unique().all()
     if not rows:
         raise errors.NotAuthorized
-    user, version, _ = rows[0]
+    user = rows[0][0]
     if not user.enabled:
         raise errors.UserDisabled
-    if user.status != proof.user.status or (proof.password is not None and version != proof.password.version):
+    replaced = proof.password is not None and user.password_version != proof.user.password_version
+    if replaced or user.status != proof.user.status:
         raise errors.NotAuthorized
     step_up.demand_live(env, sign_in, user)
     if sign_in.attempt is not None and not sign_in.used:

@@ -19,6 +19,7 @@ from app.pools import find as pools
 from app.pools.changes import Step
 from tests.build import PASSWORD, a_client, a_pool, a_user
 from tests.conftest import Clock
+from tests.parallel import overtaken
 
 PLAIN: dict[str, Any] = {"alias_attributes": [], "username_attributes": []}
 ME = "me"
@@ -575,3 +576,21 @@ def test_standard_values_that_do_not_fit_are_never_put_aside(env: Env) -> None:
     short = {**pool_attribute(pool, "given_name"), "longest": 5}
     with pytest.raises(errors.InvalidParameter, match="change them first"):
         begin(env, pool, {"attributes": {"given_name": short}}, retire_misfits=True)
+
+
+def test_a_name_that_its_user_gives_up_while_it_is_looked_at_is_taken_from_him(app: Flask, env: Env) -> None:
+    """Somebody who knew nothing of the change writes the user's row only. Whoever takes names away has read the user
+    once before he waits for that row, and must not go on with what he read."""
+    pool = a_pool(env)
+    bob = a_user(env, pool, "bob", email="bob@example.com")
+    claim = (pool.generation, "email", "bob@example.com")
+
+    def release() -> None:
+        with env.transaction():
+            names._release(env, pool.id, pool.naming, [claim])
+
+    def move() -> None:
+        find.locked(env, bob.sub).email = "elsewhere@example.com"
+
+    overtaken(app, release, by=move)
+    assert find.by_name(env, pool, "bob@example.com") is None
