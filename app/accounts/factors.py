@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, exists, select
 
 from app.env import Env
 from app.models import Passkey, Password, Pool, SoftwareToken, User
+from app.tokens import assurance
 
 TOTP = "SOFTWARE_TOKEN_MFA"
 SMS = "SMS_MFA"
@@ -38,6 +39,10 @@ class Held:
     software_token: bool
     passkey: bool
     password: bool
+
+
+NOTHING = Held(software_token=False, passkey=False, password=False)
+"""Where a pool requires no second factor, what recovers a password does not depend on what somebody has."""
 
 
 @dataclass(frozen=True)
@@ -81,31 +86,52 @@ def able(user: User, held: Held) -> dict[str, bool]:
 
 
 def second(pool: Pool, user: User, held: Held) -> Second:
-    """What may be asked of him after his password (reference: 10.2).
+    """What may be asked of the user after the password (reference: 10.2).
 
-    In a pool that requires a second factor, one that he has counts as switched on: a verified authenticator app, else
-    an address, unless it is the one that a forgotten password is recovered through, which would make one factor of two.
+    In a pool that requires a second factor, one that the user has counts as switched on: a verified authenticator app,
+    else an address, unless it is the one that a forgotten password is recovered through, which would make one factor
+    of two.
     """
     has = able(user, held)
     offered = pool.second_factors
-    on = tuple(name for name in switched_on(user) if has.get(name) and name in (*offered, PASSKEY))
-    if pool.mfa != "ON" or on:
-        usable = on if pool.mfa != "OFF" else ()
-    elif TOTP in offered and held.software_token:
+    on = _on(pool, user, held)
+    if on:
+        usable = on
+    elif pool.mfa == "ON" and TOTP in offered and held.software_token:
         usable = (TOTP,)
     else:
-        through = recovery_channel(pool, user)
-        usable = tuple(name for name in offered if name != TOTP and has[name] and ADDRESS[name] != through)
+        through = recovery_channel(pool, user, held)
+        usable = tuple(name for name in _by_address(pool, user, held) if ADDRESS[name] != through)
     first_asked = preferred(user)
     setups = tuple(name for name in offered if name == TOTP or (name == EMAIL and not user.email))
-    return Second(usable, first_asked if first_asked in usable else None, setups, _dormant(pool, user, has, usable))
+    return Second(
+        usable, first_asked if first_asked in usable else None, setups, _dormant(pool, user, held, has, usable)
+    )
 
 
-def _dormant(pool: Pool, user: User, has: dict[str, bool], usable: tuple[str, ...]) -> tuple[str, ...]:
+def _on(pool: Pool, user: User, held: Held) -> tuple[str, ...]:
+    """Factors that were switched on, that the user has, and that the pool takes."""
+    if pool.mfa == "OFF":
+        return ()
+    has = able(user, held)
+    return tuple(name for name in switched_on(user) if has.get(name) and name in (*pool.second_factors, PASSKEY))
+
+
+def _by_address(pool: Pool, user: User, held: Held) -> tuple[str, ...]:
+    """Codes to an address that count as switched on, though nobody has done so: in a pool that requires a second factor,
+    of a user who has no other."""
+    offered = pool.second_factors
+    if pool.mfa != "ON" or _on(pool, user, held) or (TOTP in offered and held.software_token):
+        return ()
+    has = able(user, held)
+    return tuple(name for name in offered if name in ADDRESS and has[name])
+
+
+def _dormant(pool: Pool, user: User, held: Held, has: dict[str, bool], usable: tuple[str, ...]) -> tuple[str, ...]:
     """Addresses count when they are proven. Not the one that a forgotten password is recovered through."""
     if pool.mfa == "OFF":
         return ()
-    through = recovery_channel(pool, user)
+    through = recovery_channel(pool, user, held)
     taken = (*pool.second_factors, *((PASSKEY,) if pool.passkeys_count_twice else ()))
     return tuple(
         name
@@ -116,11 +142,32 @@ def _dormant(pool: Pool, user: User, has: dict[str, bool], usable: tuple[str, ..
     )
 
 
-def recovery_channel(pool: Pool, user: User) -> str | None:
-    """The attribute that a forgotten password would be recovered through: the best that is proven. Never one that his
-    second factor goes to: whoever reads that mailbox would then need nothing else (reference: 2.7)."""
+def recovery_channel(pool: Pool, user: User, held: Held) -> str | None:
+    """The attribute that a forgotten password would be recovered through: the best that is proven. Never one that the
+    second factor goes to: whoever reads that mailbox would then need nothing else (reference: 2.7).
+
+    Where a second factor is required and codes to addresses are all that the user could be asked for, recovery takes an
+    address that leaves one for them. If none does, the factor comes first in a pool that has not said how passwords are
+    recovered, or its users could not sign in; a pool that has said so meant it.
+    """
     second = {ADDRESS[name] for name in switched_on(user) if name in ADDRESS and name in pool.second_factors}
-    return next((name for name in pool.recovery if user.verified(name) and name not in second), None)
+    proven = [name for name in pool.recovery if user.verified(name) and name not in second]
+    asked = {ADDRESS[name] for name in _by_address(pool, user, held)}
+    if not asked:
+        return next(iter(proven), None)
+    apart = [name for name in proven if asked - {name}]
+    return next(iter(apart if apart or not pool.chooses_recovery else proven), None)
+
+
+def recovers_by(env: Env, pool: Pool, user: User) -> str | None:
+    """The same, of what is in the database now. One statement where the pool requires a second factor, else none."""
+    return recovery_channel(pool, user, held(env, user) if pool.mfa == "ON" else NOTHING)
+
+
+def judged(pool: Pool, user: User, held: Held, proven: tuple[str, ...]) -> tuple[str, ...]:
+    """The challenges that were met, with what tokens.assurance has to know beside them: that a code went to the address
+    which recovers the password."""
+    return (*proven, *assurance.adds_nothing(proven, recovery_channel(pool, user, held)))
 
 
 def configured(user: User, held: Held) -> tuple[str, ...]:

@@ -102,16 +102,16 @@ def forgot(env: Env, client: Client, *, username: str, origin: Origin, hiding: b
         name=username,
         purpose=PURPOSE,
         channels=pool.recovery,
-        choose=lambda user: _channel(pool, user),
+        choose=lambda user: _channel(env, pool, user),
         hiding=hiding,
     )
 
 
-def _channel(pool: Pool, user: User) -> str:
+def _channel(env: Env, pool: Pool, user: User) -> str:
     """The best address by which he may set a new password. Raises errors.UserDisabled, NotAuthorized,
     InvalidParameter."""
     _check_resettable(user.status, user.enabled)
-    channel = factors.recovery_channel(pool, user)
+    channel = factors.recovers_by(env, pool, user)
     if channel is None:
         raise errors.InvalidParameter(NO_ADDRESS)
     return channel
@@ -186,7 +186,7 @@ def reset_by_administrator(env: Env, pool: Pool, *, username: str) -> Delivery:
     found = find.existing(env, pool, username)
     with env.transaction():
         user = find.locked(env, found.user.sub)
-        channel = _channel(pool, user)
+        channel = _channel(env, pool, user)
         user.status = "RESET_REQUIRED"
         user.modified_at = env.now()
         _end_what_it_began(env, user)

@@ -170,11 +170,20 @@ class Pool(Base):
     @property
     def recovery(self) -> list[str]:
         """Channels for a forgotten password, best first: `phone_number`, `email`; empty: an administrator only."""
-        given = self.settings.get("account_recovery_setting", {}).get("recovery_mechanisms")
+        given = self._recovery_mechanisms
         if not given:
             return ["phone_number", "email"]
         ordered = sorted(given, key=lambda mechanism: int(mechanism["priority"]))
         return [m["name"].removeprefix("verified_") for m in ordered if m["name"] != "admin_only"]
+
+    @property
+    def chooses_recovery(self) -> bool:
+        """Whether the pool has an AccountRecoverySetting. Without one, a second factor comes before recovery."""
+        return bool(self._recovery_mechanisms)
+
+    @property
+    def _recovery_mechanisms(self) -> list[dict[str, Any]]:
+        return list(self.settings.get("account_recovery_setting", {}).get("recovery_mechanisms") or ())
 
     @property
     def mfa(self) -> str:

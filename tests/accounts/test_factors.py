@@ -27,17 +27,19 @@ def a_pool(
     *,
     first: tuple[str, ...] = ("PASSWORD",),
     twice: bool = False,
-    recovery: tuple[str, ...] = ("phone_number", "email"),
+    recovery: tuple[str, ...] | None = ("phone_number", "email"),
 ) -> Pool:
-    """A pool that is only looked at. `twice`: a passkey counts as both factors."""
-    ways = [{"name": f"verified_{name}", "priority": n} for n, name in enumerate(recovery, 1)]
+    """A pool that is only looked at. `twice`: a passkey counts as both factors; `recovery` None: it does not say how a
+    password is recovered, (): by an administrator only."""
+    ways = [{"name": f"verified_{name}", "priority": n} for n, name in enumerate(recovery or (), 1)]
     settings: dict[str, Any] = {
         **for_new_pool({}),
         "mfa_configuration": mfa,
         "sms_mfa": SMS in offers,
         "software_token_mfa_configuration": {"enabled": TOTP in offers},
-        "account_recovery_setting": {"recovery_mechanisms": ways or [{"name": "admin_only", "priority": 1}]},
     }
+    if recovery is not None:
+        settings["account_recovery_setting"] = {"recovery_mechanisms": ways or [{"name": "admin_only", "priority": 1}]}
     if EMAIL in offers:
         settings["email_mfa_configuration"] = {}
     if twice:
@@ -170,7 +172,113 @@ def test_what_is_usable_is_always_offered_and_held_and_a_preference_is_usable() 
 def test_a_forgotten_password_is_recovered_by_the_best_verified_address(
     recovery: tuple[str, ...], verified: tuple[str, ...], channel: str | None
 ) -> None:
-    assert factors.recovery_channel(a_pool(recovery=recovery), a_user(verified=verified)) == channel
+    assert factors.recovery_channel(a_pool(recovery=recovery), a_user(verified=verified), NOTHING) == channel
+
+
+# -- one address, two uses -------------------------------------------------------------------------------------
+
+PHONE, MAIL = "phone_number", "email"
+UNSAID, BY_PHONE, BY_MAIL, PHONE_FIRST, MAIL_FIRST, ADMIN = None, (PHONE,), (MAIL,), (PHONE, MAIL), (MAIL, PHONE), ()
+REQUIRED = [
+    # offered, AccountRecoverySetting, verified: what is asked for, what recovers the password
+    # -- SMS
+    ((SMS,), UNSAID, (), (), None),
+    ((SMS,), UNSAID, (PHONE,), (SMS,), None),
+    ((SMS,), UNSAID, (MAIL,), (), MAIL),
+    ((SMS,), UNSAID, (PHONE, MAIL), (SMS,), MAIL),
+    ((SMS,), BY_PHONE, (PHONE,), (), PHONE),
+    ((SMS,), BY_PHONE, (MAIL,), (), None),
+    ((SMS,), BY_PHONE, (PHONE, MAIL), (), PHONE),
+    ((SMS,), BY_MAIL, (PHONE,), (SMS,), None),
+    ((SMS,), BY_MAIL, (MAIL,), (), MAIL),
+    ((SMS,), BY_MAIL, (PHONE, MAIL), (SMS,), MAIL),
+    ((SMS,), PHONE_FIRST, (PHONE,), (), PHONE),
+    ((SMS,), PHONE_FIRST, (MAIL,), (), MAIL),
+    ((SMS,), PHONE_FIRST, (PHONE, MAIL), (SMS,), MAIL),
+    ((SMS,), MAIL_FIRST, (PHONE,), (), PHONE),
+    ((SMS,), MAIL_FIRST, (PHONE, MAIL), (SMS,), MAIL),
+    ((SMS,), ADMIN, (PHONE,), (SMS,), None),
+    ((SMS,), ADMIN, (PHONE, MAIL), (SMS,), None),
+    # -- e-mail
+    ((EMAIL,), UNSAID, (), (), None),
+    ((EMAIL,), UNSAID, (MAIL,), (EMAIL,), None),
+    ((EMAIL,), UNSAID, (PHONE,), (), PHONE),
+    ((EMAIL,), UNSAID, (PHONE, MAIL), (EMAIL,), PHONE),
+    ((EMAIL,), BY_MAIL, (MAIL,), (), MAIL),
+    ((EMAIL,), BY_MAIL, (PHONE, MAIL), (), MAIL),
+    ((EMAIL,), BY_PHONE, (MAIL,), (EMAIL,), None),
+    ((EMAIL,), BY_PHONE, (PHONE, MAIL), (EMAIL,), PHONE),
+    ((EMAIL,), MAIL_FIRST, (MAIL,), (), MAIL),
+    ((EMAIL,), MAIL_FIRST, (PHONE, MAIL), (EMAIL,), PHONE),
+    ((EMAIL,), PHONE_FIRST, (MAIL,), (), MAIL),
+    ((EMAIL,), ADMIN, (MAIL,), (EMAIL,), None),
+    # -- both
+    ((SMS, EMAIL), UNSAID, (PHONE,), (SMS,), None),
+    ((SMS, EMAIL), UNSAID, (MAIL,), (EMAIL,), None),
+    ((SMS, EMAIL), UNSAID, (PHONE, MAIL), (EMAIL,), PHONE),
+    ((SMS, EMAIL), BY_PHONE, (PHONE, MAIL), (EMAIL,), PHONE),
+    ((SMS, EMAIL), BY_MAIL, (PHONE, MAIL), (SMS,), MAIL),
+    ((SMS, EMAIL), PHONE_FIRST, (PHONE, MAIL), (EMAIL,), PHONE),
+    ((SMS, EMAIL), MAIL_FIRST, (PHONE, MAIL), (SMS,), MAIL),
+    ((SMS, EMAIL), MAIL_FIRST, (PHONE,), (), PHONE),
+    ((SMS, EMAIL), PHONE_FIRST, (MAIL,), (), MAIL),
+    ((SMS, EMAIL), ADMIN, (PHONE, MAIL), (SMS, EMAIL), None),
+]
+"""Of users who have just the addresses that are verified, no app, and have switched nothing on, in a pool with ON."""
+
+
+@pytest.mark.parametrize(("offers", "recovery", "verified", "asked", "recovers"), REQUIRED)
+def test_what_is_asked_for_and_what_recovers_a_password_where_a_factor_is_required(
+    offers: tuple[str, ...],
+    recovery: tuple[str, ...] | None,
+    verified: tuple[str, ...],
+    asked: tuple[str, ...],
+    recovers: str | None,
+) -> None:
+    """Reference: 2.7, 4.5, 10.2. The second line is the pool of AWS's own example."""
+    pool = a_pool("ON", offers, recovery=recovery)
+    user = a_user(email=MAIL in verified, phone=PHONE in verified, verified=verified)
+    assert usable(pool, user) == asked
+    assert factors.recovery_channel(pool, user, NOTHING) == recovers
+    # With an app, that is what is asked for, and the addresses are free for recovery.
+    with_app = a_pool("ON", (*offers, TOTP), recovery=recovery)
+    assert usable(with_app, user, APP) == (TOTP,)
+    best = [name for name in (PHONE_FIRST if recovery is None else recovery) if name in verified]
+    assert factors.recovery_channel(with_app, user, APP) == (best[0] if best else None)
+
+
+SETTINGS = (UNSAID, BY_PHONE, BY_MAIL, PHONE_FIRST, MAIL_FIRST, ADMIN)
+OFFERS = [c for n in range(1, 4) for c in itertools.combinations((SMS, TOTP, EMAIL), n)]
+
+
+@pytest.mark.parametrize("recovery", SETTINGS)
+def test_no_address_is_ever_both(recovery: tuple[str, ...] | None) -> None:
+    """For every pool and user: MfaConfiguration, factors offered and switched on, addresses there and verified."""
+    addresses = [(present, proven) for present in (True, False) for proven in (True, False) if present or not proven]
+    for mfa, offers, held, (mail, mail_proven), (phone, phone_proven) in itertools.product(
+        ("OFF", "OPTIONAL", "ON"), OFFERS, (NOTHING, APP), addresses, addresses
+    ):
+        pool = a_pool(mfa, offers, recovery=recovery)
+        verified = tuple(name for name, proven in ((MAIL, mail_proven), (PHONE, phone_proven)) if proven)
+        for on in ((), (SMS,), (EMAIL,), (SMS, EMAIL), (TOTP,)):
+            user = a_user(*on, email=mail, phone=phone, verified=verified)
+            asked = usable(pool, user, held)
+            recovers = factors.recovery_channel(pool, user, held)
+            best = [name for name in (PHONE_FIRST if recovery is None else recovery) if name in verified]
+            assert recovers is None or recovers in best
+            assert recovers is None or recovers not in {factors.ADDRESS.get(name) for name in asked}
+            if mfa == "OFF":
+                assert asked == ()
+            if mfa == "OPTIONAL":
+                assert set(asked) <= set(on)
+            if not asked and not on:  # nothing is in the way of the best one
+                assert recovers == (best[0] if best else None)
+            if (
+                mfa == "ON"
+                and recovery is None
+                and any({SMS: phone, EMAIL: mail, TOTP: held.software_token}[name] for name in offers)
+            ):
+                assert asked, "whoever has a factor can sign in"
 
 
 # -- what he has -----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app import errors
+from app.accounts import passwords
 from app.env import Env
 from app.messaging.outbox import Outbox
 from app.models import Client, OutboxMessage, Pool, User
@@ -102,6 +103,63 @@ def test_an_app_is_set_up_in_the_sign_in_that_requires_one(api: Api, env: Env) -
         "PreferredMfaSetting": "SOFTWARE_TOKEN_MFA",
     }
     assert sign_in(api, client)["ChallengeParameters"]["FRIENDLY_DEVICE_NAME"] == "Her phone"
+
+
+@pytest.mark.parametrize(
+    "own_words",
+    [
+        {},
+        {
+            "AccountRecoverySetting": {
+                "RecoveryMechanisms": [
+                    {"Name": "verified_email", "Priority": 1},
+                    {"Name": "verified_phone_number", "Priority": 2},
+                ]
+            }
+        },
+    ],
+    ids=["unsaid", "e-mail first"],
+)
+def test_the_pool_of_the_documentation_can_be_signed_into(
+    api: Api, code: Callable[[str], str], own_words: dict[str, Any]
+) -> None:
+    """CreateUserPool with MfaConfiguration ON and an SmsConfiguration; whoever signs up there has proven a phone, and
+    that is the second factor. Where the pool has not said what recovers a password, the phone does not (reference: 2.7).
+    """
+    phone, mail = "+15555550188", "dora@example.com"
+    pool_id = api(
+        "CreateUserPool",
+        PoolName="Example",
+        MfaConfiguration="ON",
+        SmsConfiguration={"SnsCallerArn": "arn:aws:iam::1:role/sms"},
+        AutoVerifiedAttributes=["phone_number"],
+        **own_words,
+    )["UserPool"]["Id"]
+    client_id = api(
+        "CreateUserPoolClient", UserPoolId=pool_id, ClientName="App", ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    attributes = [{"Name": "phone_number", "Value": phone}, {"Name": "email", "Value": mail}]
+    api("SignUp", ClientId=client_id, Username="dora", Password=build.PASSWORD, UserAttributes=attributes)
+    api("ConfirmSignUp", ClientId=client_id, Username="dora", ConfirmationCode=code(phone))
+    if own_words:
+        verified = [{"Name": "email_verified", "Value": "true"}]
+        api("AdminUpdateUserAttributes", UserPoolId=pool_id, Username="dora", UserAttributes=verified)
+    how = {"USERNAME": "dora", "PASSWORD": build.PASSWORD}
+    asked = api("InitiateAuth", ClientId=client_id, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=how)
+    assert asked["ChallengeName"] == "SMS_MFA"
+    done = api(
+        "RespondToAuthChallenge",
+        ClientId=client_id,
+        ChallengeName="SMS_MFA",
+        Session=asked["Session"],
+        ChallengeResponses={"USERNAME": "dora", "SMS_MFA_CODE": code(phone)},
+    )
+    assert done["AuthenticationResult"]["AccessToken"]
+    forgot = {"ClientId": client_id, "Username": "dora"}
+    if own_words:
+        assert api("ForgotPassword", **forgot)["CodeDeliveryDetails"]["AttributeName"] == "email"
+    else:
+        assert api.refused("ForgotPassword", **forgot) == ("InvalidParameter", passwords.NO_ADDRESS)
 
 
 def test_a_code_that_does_not_verify_the_app(api: Api, env: Env, token: str) -> None:

@@ -107,8 +107,10 @@ def test_where_addresses_are_usernames_one_of_somebody_else_is_refused(env: Env,
 
 
 def test_who_can_set_nothing_up_is_told_so(env: Env) -> None:
-    """Her only address recovers her password, and may not be the other factor too."""
-    client = a_client(env, with_factors(env, a_pool(env), "ON", "EMAIL_OTP"))
+    """Her only address recovers her password, as her pool says, and may not be the other factor too."""
+    by_mail = {"recovery_mechanisms": [{"name": "verified_email", "priority": 1}]}
+    pool = a_pool(env, account_recovery_setting=by_mail)
+    client = a_client(env, with_factors(env, pool, "ON", "EMAIL_OTP"))
     a_user(env, client.pool)
     with pytest.raises(errors.InvalidParameter, match="an administrator has to"):
         begin(env, client)
