@@ -76,7 +76,9 @@ def overtaken(app: Flask, act: Callable[[], Any], by: Callable[[], Any]) -> Any:
 
 
 def _until_a_lock_is_waited_for(engine: Engine, who: threading.Thread) -> None:
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
     until = time.monotonic() + 60
     with engine.connect() as connection:
         while not connection.scalar(waiting):

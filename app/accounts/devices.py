@@ -125,19 +125,28 @@ def opened_verifier(env: Env, device: Device) -> str:
     return env.seal.open(device.verifier, about=_about(device.key)).decode("ascii")
 
 
-def proved(env: Env, device: Device, origin: Origin, *, trusted: bool) -> None:
-    """It has just shown to be the same device; with `trusted`, together with a second factor. Inside a transaction.
-    Raises errors.ResourceNotFound when it has been forgotten meanwhile."""
+def stands_in(pool: Pool, device: Device) -> bool:
+    """Whether it stands in for a second factor now."""
+    tracking = pool.device_tracking
+    return tracking is not None and tracking.spares_mfa and device.remembered and device.trusted
+
+
+def proved(env: Env, device: Device, origin: Origin, *, trusted: bool, stood_in: bool) -> None:
+    """It has just shown to be the same device; with `trusted`, together with a second factor; or it `stood_in` for one.
+    Inside a transaction. Raises errors.ResourceNotFound when it has been forgotten meanwhile, SessionInvalid when the
+    trust that it stood in by has ended."""
     trust = {"trusted": True} if trusted else {}
     there = env.db.scalar(
         update(Device)
         .where(Device.key == device.key, Device.user_sub == device.user_sub)
         .values(last_ip=origin.ip, authenticated_at=env.now(), **trust)
-        .returning(Device.key)
+        .returning(Device.trusted)
         .execution_options(synchronize_session=False)
     )
     if there is None:
         raise errors.ResourceNotFound(UNKNOWN)
+    if stood_in and not there:
+        raise errors.SessionInvalid
 
 
 def demand(env: Env, user: User, key: str) -> None:

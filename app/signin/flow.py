@@ -423,7 +423,7 @@ def _onward(
         return _asked(env, now, challenge, asked, proof=proof, counted=counted)
     if proof is None:
         raise errors.NotAuthorized
-    return Granted(proof.user, env.now(), now.proven, now, proof)
+    return Granted(proof.user, env.now(), now.judged, now, proof)
 
 
 def _following(env: Env, sign_in: SignIn, proof: Proof | None) -> tuple[SignIn, Proof | None, str | None]:
@@ -469,6 +469,7 @@ def _demanded(env: Env, sign_in: SignIn, proof: Proof) -> tuple[SignIn, str | No
 
 def _planned(sign_in: SignIn, situation: plan.Situation) -> tuple[SignIn, str | None]:
     following = plan.next_challenge(situation)
+    sign_in = replace(sign_in, judged=situation.proven)
     if following == select_mfa_type.NAME:
         choice = {select_mfa_type.CHOICE: list(plan.to_choose(situation))}
         sign_in = replace(sign_in, notes={**sign_in.notes, **choice})
@@ -496,16 +497,16 @@ def _refuse_passing_by(env: Env, sign_in: SignIn, user: User) -> None:
 def _situation(env: Env, sign_in: SignIn, user: User) -> plan.Situation:
     """What the plan depends on; one statement where the pool has second factors."""
     pool = sign_in.pool
+    held = factors.held(env, user) if pool.mfa != "OFF" else factors.NOTHING
     situation = plan.Situation(
         user.status,
-        sign_in.proven,
+        factors.judged(pool, user, held, sign_in.proven),
         mfa=pool.mfa,
         device=_standing(sign_in),
         by_passkey=sign_in.flow != plan.PAGES,
     )
     if pool.mfa == "OFF":
         return situation
-    held = factors.held(env, user)
     return replace(
         situation,
         second=factors.second(pool, user, held),
@@ -541,7 +542,7 @@ def _standing(sign_in: SignIn) -> str | None:
     device, tracking = sign_in.device, sign_in.pool.device_tracking
     if device is None or tracking is None:
         return None
-    return "trusted" if tracking.spares_mfa and device.remembered and device.trusted else "known"
+    return "trusted" if devices.stands_in(sign_in.pool, device) else "known"
 
 
 def _asked(

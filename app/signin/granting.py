@@ -26,7 +26,7 @@ def tokens(env: Env, granted: Granted) -> issue.Tokens:
     offered = devices.new_key(env) if new else None
     with env.transaction():
         user = flow.settle(env, granted)
-        if proven is not None and granted.proven[-1] != device_password_verifier.NAME:
+        if proven is not None and granted.sign_in.proven[-1] != device_password_verifier.NAME:
             devices.demand(env, user, proven)  # it proved itself some steps ago
         opened = issue.open_session(
             env,

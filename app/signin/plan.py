@@ -37,7 +37,7 @@ class Situation:
     status: str
     """Of the user."""
     proven: tuple[str, ...]
-    """Challenges that were met, in their order."""
+    """Challenges that were met, in their order, and what assurance has to know beside them."""
     mfa: str = "OFF"
     """`OFF`, `OPTIONAL` or `ON`, of the pool."""
     second: Second = Second((), None, ())
@@ -80,7 +80,7 @@ def raising(now: Situation) -> tuple[str, ...]:
     switched on is asked for only where none that he has would do: it must not become a way around those."""
     if now.mfa == "OFF" or not BY_PASSWORD.intersection(now.proven) or "RECOVERY_CODE" in now.proven:
         return ()
-    by_device = ("DEVICE_PASSWORD_VERIFIER",) if now.device == "trusted" else ()
+    by_device = (assurance.TRUSTED_DEVICE,) if now.device == "trusted" else ()
     if _reaches(now, *by_device):
         return ()
     on, off = (tuple(name for name in some if _leads(now, name)) for some in (now.second.usable, now.second.dormant))

@@ -8,15 +8,14 @@ from app import errors
 from app.accounts import find, lockout, recovery_codes
 from app.env import Env, Origin
 from app.models import Password, Pool, User
-from app.signin import plan
 from app.signin.browser import SignedIn
+from app.tokens import assurance
 
 
 def may_renew(signed_in: SignedIn) -> bool:
     """Only who has shown a second factor in this session. A session that a password alone has opened must not make
     what stands in for a second factor."""
-    met = set(signed_in.methods)
-    return bool(plan.BY_PASSWORD & met and plan.SECOND & met)
+    return "mfa" in assurance.methods(signed_in.methods)
 
 
 def first(env: Env, user: User) -> list[str]:

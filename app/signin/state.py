@@ -26,6 +26,8 @@ class SignIn:
     failures: Counter
     origin: Origin
     proven: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
+    """The same, with what tokens.assurance has to know beside it (accounts.factors.judged)."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What earlier steps left for later ones."""
     device_key: str | None = None

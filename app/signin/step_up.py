@@ -118,15 +118,19 @@ def aim(
 ) -> Aim:
     """The first of the levels that can be reached, and by what. `available` are the first factors that he has."""
     second = factors.second(pool, user, held) if user is not None and held is not None else Second((), None, ())
+
+    def judged(*proven: str) -> tuple[str, ...]:
+        return factors.judged(pool, user, held, proven) if user is not None and held is not None else proven
+
     for credit in dict.fromkeys((counting(pool, second, wish.credit), ())):
         more = _beside(user, credit, available)
         for target in wish.levels:
-            if assurance.level(credit) >= target:
+            if assurance.level(judged(*credit)) >= target:
                 break  # what he has met before buys nothing by itself
-            now = plan.Situation("CONFIRMED", credit, pool.mfa, second, target=target, by_passkey=by_passkey)
+            now = plan.Situation("CONFIRMED", judged(*credit), pool.mfa, second, target=target, by_passkey=by_passkey)
             if plan.raising(now):
                 return Aim(target, (), credit, second=True)
-            leading = tuple(choice for choice in more if _leads(now, choice))
+            leading = tuple(choice for choice in more if _leads(now, judged(*credit, _as_met(choice))))
             if leading:
                 return Aim(target, leading, credit)
     return Aim(1, available)
@@ -184,9 +188,8 @@ def _as_met(choice: str) -> str:
     return "PASSWORD" if choice in ("PASSWORD_SRP", *plan.BY_PASSWORD) else choice
 
 
-def _leads(now: plan.Situation, choice: str) -> bool:
-    """Whether the target is reached with this first factor, or with a second one after it."""
-    proven = (*now.proven, _as_met(choice))
+def _leads(now: plan.Situation, proven: tuple[str, ...]) -> bool:
+    """Whether the target is reached with this, or with a second factor after it."""
     return assurance.level(proven) >= now.target or bool(plan.raising(replace(now, proven=proven)))
 
 

@@ -47,9 +47,7 @@ def by_srp(env: Env, client: Client) -> Granted:
     device = Srp(client, "alice")
     asked = flow.begin(env, client, flow="USER_SRP_AUTH", given=device.first(), origin=Origin())
     given = {"USERNAME": "alice", **device.second(asked.params, env.now())}
-    return granted(
-        flow.answer(env, client, challenge="PASSWORD_VERIFIER", session=None, given=given, origin=Origin())
-    )
+    return granted(flow.answer(env, client, challenge="PASSWORD_VERIFIER", session=None, given=given, origin=Origin()))
 
 
 def at_the_pages(env: Env, client: Client) -> Granted:

@@ -15,7 +15,7 @@ import pytest
 from app.accounts.factors import EMAIL, PASSKEY, SMS, TOTP, Second
 from app.signin import plan
 from app.signin.plan import Situation, next_challenge
-from app.tokens.assurance import level
+from app.tokens.assurance import TRUSTED_DEVICE, level
 
 FACTORS = (SMS, TOTP, EMAIL, PASSKEY)
 SET_UP = "MFA_SETUP"
@@ -213,6 +213,7 @@ def onward(now: Situation, asked: str) -> Iterator[Situation]:
             yield replace(met, chosen=EMAIL)
             yield replace(met, chosen=TOTP, proven=(*met.proven, TOTP))
         case "DEVICE_PASSWORD_VERIFIER" if now.device == "trusted":
+            met = replace(now, proven=(*now.proven, TRUSTED_DEVICE, asked))
             yield met
             yield replace(met, device="known")
             yield replace(met, device=None)

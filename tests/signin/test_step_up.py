@@ -192,13 +192,36 @@ def test_a_token_buys_nothing_by_itself(env: Env, client: Client, alice: User) -
         assert (step.challenge, step.available) == ("SELECT_CHALLENGE", (*PASSWORDS, "EMAIL_OTP"))
 
 
-def test_a_code_after_a_password_where_no_second_factor_is_set_up(
-    env: Env, client: Client, alice: User, sent: Sent
-) -> None:
+def test_a_code_after_a_password_where_no_second_factor_is_set_up(env: Env, sent: Sent) -> None:
+    by_phone = {"recovery_mechanisms": [{"name": "verified_phone_number", "priority": 1}]}
+    pool = a_pool(env, algorithm="ES256", account_recovery_setting=by_phone, **choosing("EMAIL_OTP"))
+    client = a_choosing_client(env, with_factors(env, pool, "OPTIONAL", TOTP))
+    a_user(env, client.pool)
     step = aiming(env, client, 3, ACCESS_TOKEN=by_password(env, client).access, PREFERRED_CHALLENGE="EMAIL_OTP")
     assert (step.challenge, step.available) == ("EMAIL_OTP", ("EMAIL_OTP",))
     granted = answer(env, client, step, EMAIL_OTP_CODE=sent(EMAIL)[0].code or "")
     assert reached(env, client, granted) == (LEVEL[3], ["pwd", "otp", "email_otp", "mfa"])
+
+
+def test_a_mailbox_that_recovers_the_password_is_no_second_factor_beside_it(
+    env: Env, client: Client, alice: User, sent: Sent
+) -> None:
+    """Whoever reads it sets a password, and then shows both."""
+    before = by_password(env, client)
+    assert aiming(env, client, 3, ACCESS_TOKEN=before.access).available == (*PASSWORDS, "EMAIL_OTP")
+    step = aiming(env, client, 2, ACCESS_TOKEN=before.access, PREFERRED_CHALLENGE="EMAIL_OTP")
+    granted = answer(env, client, step, EMAIL_OTP_CODE=sent(EMAIL)[0].code or "")
+    assert granted.proven == ("PASSWORD", "EMAIL_OTP", "RECOVERED_BY_EMAIL")
+    assert reached(env, client, granted) == (LEVEL[2], ["pwd", "otp", "email_otp"])
+
+
+def test_nor_is_the_password_beside_the_mailbox(env: Env, client: Client, alice: User, sent: Sent) -> None:
+    step = begin(env, client, PREFERRED_CHALLENGE="EMAIL_OTP")
+    code = sent(EMAIL)[0].code or ""
+    before = granting.tokens(env, answer(env, client, step, EMAIL_OTP_CODE=code))
+    asked = {"ACCESS_TOKEN": before.access, "PREFERRED_CHALLENGE": "PASSWORD", "PASSWORD": PASSWORD}
+    granted = aiming(env, client, 3, **asked)
+    assert reached(env, client, granted) == (LEVEL[1], ["pwd"])  # nothing leads there, so all of it was asked for
 
 
 def test_an_address_that_is_not_proven_adds_nothing(env: Env, client: Client) -> None:

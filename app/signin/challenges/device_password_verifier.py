@@ -10,8 +10,10 @@ from app import errors
 from app.accounts import devices
 from app.crypto import srp
 from app.env import Env
+from app.models import User
 from app.signin import plan, srp_exchange, step_up
 from app.signin.state import Asked, Proof, SignIn
+from app.tokens import assurance
 
 NAME = "DEVICE_PASSWORD_VERIFIER"
 NEEDS = ("DEVICE_KEY", *srp_exchange.NEEDS)
@@ -65,7 +67,12 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     verifier = devices.opened_verifier(env, device)
     if not srp_exchange.signed(env, given, block, verifier=verifier, group=device.group_key, name=device.key):
         raise errors.NotAuthorized
-    # Whoever has shown both factors says with it that he trusts the device: in this sign-in, not with an older token.
+    # Whoever has shown both factors says with it that the device is trusted: in this sign-in, not with an older token.
     met = step_up.fresh(sign_in)
     both = bool(plan.BY_PASSWORD & met and plan.SECOND & met)
-    return Proof(user, sign_in.password, lambda row: devices.proved(env, device, sign_in.origin, trusted=both))
+    stood_in = devices.stands_in(sign_in.pool, device)
+
+    def write(row: User) -> None:
+        devices.proved(env, device, sign_in.origin, trusted=both, stood_in=stood_in)
+
+    return Proof(user, sign_in.password, write, met=(assurance.TRUSTED_DEVICE, NAME) if stood_in else (NAME,))

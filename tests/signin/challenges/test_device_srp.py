@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app import errors
-from app.accounts import devices, factors, mfa, passwords
+from app.accounts import devices, factors, find, mfa, passwords, trust
 from app.crypto.srp import pad
 from app.env import Env, Origin
 from app.models import Client, LoginSession, OutboxMessage, User
@@ -19,19 +19,22 @@ from tests.conftest import Clock
 from tests.parallel import in_parallel
 from tests.remembering import Device, confirm
 from tests.signin.challenges.signing_in import answer, begin
+from tests.tokens.test_tokens import claims_of
 
 Sent = Callable[..., list[OutboxMessage]]
 SPARES = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
+NAMED = {"acr_configuration": {"Level1": {"acr_value": "bronze"}}}
+"""A pool whose tokens say how somebody signed in."""
 
 
-def a_place(env: Env, **tracking: bool) -> tuple[Client, User]:
-    client = a_client(env, a_pool(env, device_configuration={**SPARES, **tracking}))
+def a_place(env: Env, pool: dict[str, Any] | None = None, **tracking: bool) -> tuple[Client, User]:
+    client = a_client(env, a_pool(env, device_configuration={**SPARES, **tracking}, **(pool or {})))
     return client, a_user(env, client.pool)
 
 
-def a_place_with_mfa(env: Env, **tracking: bool) -> tuple[Client, User, str]:
-    pool = a_pool(env, device_configuration={**SPARES, **tracking})
-    client = a_client(env, with_factors(env, pool, "ON", "SOFTWARE_TOKEN_MFA"))
+def a_place_with_mfa(env: Env, pool: dict[str, Any] | None = None, **tracking: bool) -> tuple[Client, User, str]:
+    made = a_pool(env, device_configuration={**SPARES, **tracking}, **(pool or {}))
+    client = a_client(env, with_factors(env, made, "ON", "SOFTWARE_TOKEN_MFA"))
     user = a_user(env, client.pool)
     return client, user, an_app(env, user)
 
@@ -85,6 +88,41 @@ def test_a_trusted_device_is_the_second_factor(env: Env, clock: Clock) -> None:
     assert isinstance(proven(env, client, device, begin(env, client, DEVICE_KEY=device.key)), Granted)
 
 
+def said(env: Env, client: Client, granted: Any) -> tuple[Any, Any]:
+    """`acr` and `amr` of the tokens."""
+    claims = claims_of(env, client, granting.tokens(env, granted).access)
+    return claims["acr"], claims["amr"]
+
+
+def test_the_tokens_say_so_of_a_device_that_stood_in_for_the_code(env: Env, clock: Clock) -> None:
+    client, user, secret = a_place_with_mfa(env, NAMED)
+    device = kept(env, client, user, with_code(env, clock, client, secret, begin(env, client)))
+    granted = proven(env, client, device, begin(env, client, DEVICE_KEY=device.key))
+    assert said(env, client, granted) == ("urn:cognito:loa:3", ["pwd", "swk", "mfa"])
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_a_device_that_a_password_alone_has_enrolled_is_no_second_factor_in_the_tokens(
+    env: Env, remembered: bool
+) -> None:
+    """Whoever has the password enrols a device of their own, and comes back with both."""
+    client, user = a_place(env, NAMED)
+    device = kept(env, client, user, begin(env, client))
+    devices.set_status(env, client.pool, user, device.key, remembered=remembered)
+    granted = proven(env, client, device, begin(env, client, DEVICE_KEY=device.key))
+    assert said(env, client, granted) == ("bronze", ["pwd"])
+
+
+def test_trust_that_ends_while_the_device_answers_stands_in_for_nothing(env: Env, clock: Clock) -> None:
+    client, user, secret = a_place_with_mfa(env)
+    device = kept(env, client, user, with_code(env, clock, client, secret, begin(env, client)))
+    granted = proven(env, client, device, begin(env, client, DEVICE_KEY=device.key))
+    with env.transaction():
+        trust.end(env, find.locked(env, user.sub))
+    with pytest.raises(errors.SessionInvalid):
+        granting.tokens(env, granted)
+
+
 @pytest.mark.parametrize("tracking", [{"challenge_required_on_new_device": False}, {}])
 def test_where_it_may_not_be_it_comes_after_the_code(env: Env, clock: Clock, tracking: dict[str, bool]) -> None:
     client, user, secret = a_place_with_mfa(env, **tracking)
@@ -132,7 +170,8 @@ def test_a_device_that_is_forgotten_after_its_proof_opens_no_session(env: Env, c
 def test_what_was_met_before_makes_no_device_trusted(env: Env, clock: Clock, sent: Sent) -> None:
     """An access token and the password would otherwise be worth the code that is asked for ever after."""
     policies = {"sign_in_policy": {"allowed_first_auth_factors": ["PASSWORD", "EMAIL_OTP"]}}
-    pool = a_pool(env, device_configuration=SPARES, policies=policies)
+    by_administrator = {"recovery_mechanisms": [{"name": "admin_only", "priority": 1}]}
+    pool = a_pool(env, device_configuration=SPARES, policies=policies, account_recovery_setting=by_administrator)
     client = a_client(env, pool, explicit_auth_flows=["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH"])
     user = a_user(env, pool)
     device = kept(env, client, user, begin(env, client))
