@@ -131,7 +131,7 @@ def stands_in(pool: Pool, device: Device) -> bool:
     return tracking is not None and tracking.spares_mfa and device.remembered and device.trusted
 
 
-def proved(env: Env, device: Device, origin: Origin, *, trusted: bool, stood_in: bool) -> None:
+def proved(env: Env, device: Device, origin: Origin, *, trusted: bool, stood_in: bool = False) -> None:
     """It has just shown to be the same device; with `trusted`, together with a second factor; or it `stood_in` for one.
     Inside a transaction. Raises errors.ResourceNotFound when it has been forgotten meanwhile, SessionInvalid when the
     trust that it stood in by has ended."""
@@ -186,13 +186,13 @@ def set_status(env: Env, pool: Pool, user: User, key: str, *, remembered: bool) 
             raise errors.ResourceNotFound(UNKNOWN)
 
 
-def forget(env: Env, pool: Pool, user: User, key: str) -> None:
-    """Whoever has the device is signed out of it. Raises errors.ResourceNotFound, InvalidUserPoolConfiguration,
-    UserNotFound."""
+def forget(env: Env, pool: Pool, user: User, key: str, *, asking: LoginSession | None = None) -> None:
+    """Whoever has the device is signed out of it. A user `asking` for it with the device itself keeps the access token
+    (tokens.revoke.device). Raises errors.ResourceNotFound, InvalidUserPoolConfiguration, UserNotFound."""
     _demand_tracking(pool)
     with env.transaction():
         find.locked(env, user.sub)  # several of his sessions end, as others may end them at this moment
-        if not _forget(env, user, Device.key == key):
+        if not _forget(env, user, Device.key == key, asking=asking.id if asking else None):
             raise errors.ResourceNotFound(UNKNOWN)
 
 
@@ -207,7 +207,7 @@ def _make_room(env: Env, user: User, key: str) -> None:
     _forget(env, user, Device.key.in_(too_many.offset(MOST_OF_A_USER - 1)))
 
 
-def _forget(env: Env, user: User, which: ColumnElement[bool]) -> list[str]:
+def _forget(env: Env, user: User, which: ColumnElement[bool], *, asking: str | None = None) -> list[str]:
     """The keys of the devices of his that are gone, and so are their sessions. Inside a transaction, with his row."""
     gone = env.db.scalars(
         delete(Device)
@@ -216,7 +216,7 @@ def _forget(env: Env, user: User, which: ColumnElement[bool]) -> list[str]:
         .execution_options(synchronize_session=False)
     ).all()
     for key in gone:
-        revoke.device(env, user, key)
+        revoke.device(env, user, key, asking=asking)
     return list(gone)
 
 

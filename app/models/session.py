@@ -43,6 +43,7 @@ class LoginSession(Base):
     active_at: Mapped[datetime]
     """When tokens were last given; kept up to date where the pool tracks sessions."""
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    """From when on its refresh token is refused. Its access tokens say themselves how long they live."""
     revoked_at: Mapped[datetime | None]
 
 

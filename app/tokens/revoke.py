@@ -46,9 +46,21 @@ def session(env: Env, session_id: str) -> None:
     _end(env, LoginSession.id == session_id)
 
 
-def device(env: Env, user: User, key: str) -> None:
-    """End the login sessions of one of the user's devices. Inside a transaction, with the user's row locked."""
-    _end(env, LoginSession.user_sub == user.sub, LoginSession.device_key == key)
+def device(env: Env, user: User, key: str, *, asking: str | None = None) -> None:
+    """End the login sessions of one of the user's devices. Inside a transaction, with the user's row locked.
+
+    Of the session that is `asking` for it (its id) only the refresh token ends: who forgets the device that they are
+    using goes on with the access token until it expires (Amplify lists the devices right after it). That session is no
+    longer the device's, so that the device cannot be confirmed anew with it.
+    """
+    mine = (LoginSession.user_sub == user.sub, LoginSession.device_key == key)
+    if asking is not None:
+        env.db.execute(
+            update(LoginSession)
+            .where(*mine, LoginSession.id == asking, LoginSession.revoked_at.is_(None))
+            .values(expires_at=env.now(), device_key=None)
+        )
+    _end(env, *mine)
 
 
 def _end(env: Env, *which: ColumnElement[bool]) -> list[str]:

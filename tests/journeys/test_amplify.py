@@ -118,6 +118,22 @@ def test_without_mfa_a_device_proves_itself_after_the_password(
     assert payload(laptop.tokens()["access"])["device_key"] == key
 
 
+def test_who_forgets_the_device_in_use_sees_the_list_without_it(
+    server: RunningServer, admin: Any, install: Install
+) -> None:
+    place = a_place(server, admin, DeviceConfiguration={"DeviceOnlyRememberedOnUserPrompt": False})
+    laptop = install(Amplify, place)
+    a_member(server, laptop)
+    assert laptop.sign_in("nora", PASSWORD) is None
+    key = laptop.device_key()
+    assert laptop.devices() == [key]
+    laptop.run("forgetDevice")
+    assert laptop.devices() == []
+    laptop.sign_out()
+    assert laptop.sign_in("nora", PASSWORD) is None
+    assert laptop.device_key() not in (None, key)
+
+
 # -- a choice of the first factor ------------------------------------------------------------------------------------
 
 

@@ -73,7 +73,7 @@ def admin_update_device_status(call: Call) -> dict[str, Any]:
 @operation("ForgetDevice")
 def forget_device(call: Call) -> dict[str, Any]:
     """Delete one of one's own, and sign it out."""
-    devices.forget(call.env, *_own(call), call["DeviceKey"])
+    devices.forget(call.env, *_own(call), call["DeviceKey"], asking=call.session)
     return {}
 
 

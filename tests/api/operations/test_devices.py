@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from app.env import Env
-from app.models import Client, Pool, User
+from app.models import Client, LoginSession, Pool, User
 from tests import build
 from tests.api.conftest import Api
 from tests.conftest import Clock
@@ -148,6 +149,39 @@ def test_forgetting_signs_the_device_out(api: Api, client: Client, alice: User, 
     )
     assert api.refused("ListDevices", AccessToken=tokens["AccessToken"])[0] == "NotAuthorized"
     assert api("ListDevices", AccessToken=at_home["AccessToken"]) == {"Devices": []}
+
+
+def test_who_forgets_the_device_that_asks_keeps_the_access_token_and_nothing_else(
+    api: Api, client: Client, alice: User
+) -> None:
+    """Amplify lists the devices right after it. What it can no longer do is refresh, or confirm the device anew."""
+    tokens, earlier = sign_in(api, client), sign_in(api, client)
+    api("ConfirmDevice", **confirming(tokens))
+    key, access = tokens["NewDeviceMetadata"]["DeviceKey"], tokens["AccessToken"]
+    assert api("ForgetDevice", **of(tokens)) == {}
+    assert api("ListDevices", AccessToken=access) == {"Devices": []}
+    assert api("GetUser", AccessToken=access)["Username"] == "alice"
+    for with_key in (key, None):
+        refused = api.refused("InitiateAuth", **refresh(client, tokens, with_key))
+        assert refused == ("NotAuthorized", "Refresh Token has expired")
+    assert api.refused("GetTokensFromRefreshToken", ClientId=client.id, RefreshToken=tokens["RefreshToken"])
+    assert api.refused("ConfirmDevice", **confirming(tokens))[0] == "InvalidParameter"
+    assert api("InitiateAuth", **refresh(client, earlier, None))["AuthenticationResult"]
+    api("RevokeToken", ClientId=client.id, Token=tokens["RefreshToken"])
+    assert api.refused("GetUser", AccessToken=access) == ("NotAuthorized", "Access Token has been revoked")
+
+
+def test_of_a_device_with_two_sessions_only_the_asking_one_keeps_its_access_token(
+    api: Api, client: Client, alice: User, env: Env
+) -> None:
+    tokens, other = sign_in(api, client), sign_in(api, client)
+    api("ConfirmDevice", **confirming(tokens))
+    key = tokens["NewDeviceMetadata"]["DeviceKey"]
+    with env.transaction():  # as after a second sign-in with the device
+        env.db.execute(update(LoginSession).values(device_key=key))
+    api("ForgetDevice", **of(tokens))
+    assert api("ListDevices", AccessToken=tokens["AccessToken"]) == {"Devices": []}
+    assert api.refused("ListDevices", AccessToken=other["AccessToken"])[0] == "NotAuthorized"
 
 
 def test_devices_are_listed_a_page_at_a_time(api: Api, client: Client, alice: User, clock: Clock) -> None:

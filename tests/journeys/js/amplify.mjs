@@ -71,6 +71,7 @@ obey({
   }),
   remember: () => auth.rememberDevice(),
   devices: async () => (await auth.fetchDevices()).map((one) => one.id),
+  forgetDevice: () => auth.forgetDevice(),
 
   profile: () => auth.fetchUserAttributes(),
   async change({ attributes }) {
