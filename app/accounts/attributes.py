@@ -26,7 +26,8 @@ PURPOSE = {"email": "verify_email", "phone_number": "verify_phone_number"}
 
 def write(user: User, attributes: Mapping[str, str]) -> None:
     """Put values where they live: core attributes in columns, the others in the document, and what is searched for
-    beside them. An empty value removes. Every address has its flag, and no flag is without an address."""
+    beside them. An empty value removes. An address has no `_verified` flag until something sets it, as in Cognito, and
+    counts as unproven; no flag is without an address."""
     others = dict(user.attributes or {})
     for name, value in attributes.items():
         if name in CORE:
@@ -38,23 +39,24 @@ def write(user: User, attributes: Mapping[str, str]) -> None:
         if name in SEARCHED:
             setattr(user, f"{name}_key", search_key(value) if value else None)
     for address in ADDRESSES:
-        proven = user.verified(address) if getattr(user, address) else None
-        setattr(user, f"{address}_verified", proven)
+        if not getattr(user, address):
+            setattr(user, f"{address}_verified", None)
     user.attributes = others
 
 
 def _typed(name: str, value: str) -> str | bool | None:
-    if name.endswith("_verified"):
+    if value and name.endswith("_verified"):
         return value == "true"
     return value or None
 
 
 def put(env: Env, user: User, attributes: Mapping[str, str]) -> None:
     """Write to a user who exists. An address that changes is unproven, unless its flag is given with it. Inside a
-    transaction, on his locked row; `claim_names` comes after it."""
+    transaction, on the user's locked row; `claim_names` comes after it."""
     for address in ADDRESSES:
         if address in attributes and (getattr(user, address) or "") != attributes[address]:
-            setattr(user, f"{address}_verified", False)
+            if getattr(user, f"{address}_verified") is not None:
+                setattr(user, f"{address}_verified", False)
             _forget_codes(env, user, address)
             trust.end(env, user)  # codes of a second factor go there
     write(user, attributes)

@@ -129,9 +129,6 @@ def add_user(
         created_at=env.now(),
         modified_at=env.now(),
     )
-    for address in policy.ADDRESSES:
-        if attributes.get(address):
-            setattr(user, f"{address}_verified", False)
     writing.write(user, policy.stored(pool, attributes))
     rivals = writing.rivals(env, pool, user) if force_alias else []
     lock_statuses(env, rivals)

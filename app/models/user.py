@@ -48,6 +48,7 @@ class User(Base):
     enabled: Mapped[bool]
     email: Mapped[str | None] = mapped_column(String(2048))
     email_verified: Mapped[bool | None]
+    """None until something says whether the address is proven; counts as no."""
     phone_number: Mapped[str | None] = mapped_column(bytewise(64))
     phone_number_verified: Mapped[bool | None]
     preferred_username: Mapped[str | None] = mapped_column(String(2048))

@@ -153,7 +153,24 @@ def test_the_flag_alone_gives_the_name_and_takes_it(env: Env) -> None:
     update(env, pool, "alice", email_verified="true")
     assert who(env, pool, "alice@example.com") == "alice"
     administer.delete_attributes(env, pool, username="alice", names=["email_verified"])
-    assert of(env, pool, "alice")["email_verified"] == "false"
+    assert "email_verified" not in of(env, pool, "alice")
+    assert who(env, pool, "alice@example.com") is None
+
+
+def test_an_address_has_no_flag_until_something_says_whether_it_is_proven(env: Env, sent: Any) -> None:
+    """As in Cognito. It counts as one that is not."""
+    pool = a_pool(env, auto_verified_attributes=[])
+    administer.create(
+        env, pool, username="alice", attributes={"email": "alice@example.com"}, temporary_password=PASSWORD
+    )
+    assert "email_verified" not in of(env, pool, "alice")
+    assert who(env, pool, "alice@example.com") is None
+    assert "email_verified" not in update(env, pool, "alice", email="new@example.com")
+    assert "email_verified" not in update(env, pool, "alice", name="Alice")
+    assert update(env, pool, "alice", email_verified="true")["email_verified"] == "true"
+    assert update(env, pool, "alice", email="newer@example.com")["email_verified"] == "false"
+    assert "email_verified" not in update(env, pool, "alice", email="")
+    assert "email_verified" not in update(env, pool, "alice", email="newest@example.com")
 
 
 def test_an_address_goes_with_its_flag_and_its_name(env: Env) -> None:

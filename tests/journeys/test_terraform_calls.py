@@ -419,6 +419,40 @@ def test_a_user_in_a_group_is_made_changed_and_destroyed(admin: Any) -> None:
     admin.delete_user_pool(UserPoolId=pool)
 
 
+@pytest.mark.parametrize("verifies", [[], ["email"], ["email", "phone_number"]], ids=["nothing", "email", "both"])
+def test_a_user_whose_configuration_says_nothing_of_verified_addresses_converges(
+    admin: Any, verifies: list[str]
+) -> None:
+    """What the provider reads back after each apply is what it was given, and nothing beside it: a flag that it had not
+    set would be taken away, and be there again, for ever."""
+    pool = make_pool(admin, {"PoolName": "Users", "AutoVerifiedAttributes": verifies})
+    user = {"UserPoolId": pool, "Username": "alice"}
+
+    def told() -> Told:
+        found = admin.admin_get_user(**user)["UserAttributes"]
+        return {one["Name"]: one["Value"] for one in found if one["Name"] != "sub"}
+
+    before: Told = {}
+    for wanted in (
+        {"email": "alice@example.com", "phone_number": "+15555550100"},
+        {"email": "al@example.com", "phone_number": "+15555550101"},
+        {"phone_number": "+15555550101"},
+        {"email": "alice@example.com", "phone_number": "+15555550101"},
+    ):
+        changed = [{"Name": name, "Value": value} for name, value in wanted.items() if before.get(name) != value]
+        gone = [name for name in before if name not in wanted]
+        if not before:
+            admin.admin_create_user(**user, UserAttributes=changed, MessageAction="SUPPRESS")
+        elif changed:
+            admin.admin_update_user_attributes(**user, UserAttributes=changed)
+        if gone:
+            admin.admin_delete_user_attributes(**user, UserAttributeNames=gone)
+        assert told() == wanted
+        listed = admin.list_users(UserPoolId=pool)["Users"][0]["Attributes"]
+        assert {one["Name"] for one in listed} == {"sub", *wanted}
+        before = wanted
+
+
 WIDE = (
     b'<svg width="20000" height="400" viewBox="0 0 20000 400" fill="none" xmlns="http://www.w3.org/2000/svg">'
     b'<g clip-path="url(#a)"><rect width="20000" height="400" fill="url(#b)"/></g><defs>'

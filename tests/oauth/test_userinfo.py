@@ -51,6 +51,18 @@ def test_attributes_come_by_scope(env: Env, relying_party: RelyingParty, scope: 
     assert set(found) == {"sub", "username"} | names
 
 
+def test_an_address_of_which_nothing_is_known_has_no_flag_in_any_answer(env: Env, relying_party: RelyingParty) -> None:
+    """Neither in the ID token nor at userInfo."""
+    client = build.a_client(env, relying_party.pool, allowed_oauth_scopes=["openid", "phone"])
+    party = RelyingParty.of(env, relying_party.http, client)
+    party.user_signs_in(build.a_user(env, party.pool, phone_number="+15555550100"))
+    tokens = party.tokens(scope="openid phone")
+    told = party.verified(tokens["id_token"])
+    assert told["phone_number"] == "+15555550100" and "phone_number_verified" not in told
+    found = party.userinfo(tokens["access_token"]).json
+    assert set(found) == {"sub", "username", "phone_number"}
+
+
 def test_attributes_that_the_client_may_not_read_do_not_come(env: Env, relying_party: RelyingParty) -> None:
     client = build.a_client(env, relying_party.pool, read_attributes=["email"])
     party = RelyingParty.of(env, relying_party.http, client)
