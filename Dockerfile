@@ -14,7 +14,7 @@ WORKDIR /srv/cognate
 COPY requirements.lock ./
 # The environment gets no pip: nothing is installed later.
 RUN python -m venv --without-pip /opt/venv \
-    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
+    && pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE wsgi.py ./
 COPY app app
 COPY themes themes

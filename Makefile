@@ -9,7 +9,7 @@ PY   := $(VENV)/bin/python
 # One file each says when its lock was last installed, so that a second start costs nothing.
 RUNTIME := $(VENV)/.runtime
 DEV     := $(VENV)/.dev
-UV      := .tools/bin/uv
+BUILD   := $(VENV)/.build
 # The SDKs for JavaScript, for some journeys; without npm those are skipped.
 JS      := tests/journeys/js
 SDK     := $(if $(shell command -v npm 2>/dev/null),$(JS)/node_modules/.installed)
@@ -37,8 +37,11 @@ find_pip = $(find_python); for pip in "$$python -m pip" "python3 -m pip" pip3 pi
 	$$pip --python $(PY) --version >/dev/null 2>&1 && break; pip=; done; \
 	test "$$pip" || { echo "pip 22.3 or newer is needed: apt-get install python3-pip" >&2; exit 1; }
 
-# Wheels only: an sdist would run code, and fetch build tools, that no hash in the lock stands for.
-pip_install = $(find_pip); $$pip --python $(PY) install --quiet --require-hashes --only-binary :all: -r
+# The lock is complete (tests/house/test_locks.py), so pip resolves nothing (--no-deps): it would look at versions that
+# appeared after the lock was written, and stop at them. Wheels only: an sdist would run code, and fetch build tools, that
+# no hash in the lock stands for.
+pip_install = $(find_pip); \
+	$$pip --python $(PY) install --quiet --no-deps --require-hashes --only-binary :all: -r
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,17 +90,21 @@ bench-directory: $(DEV) ## Measure searches and sign-ups among up to a million u
 bench-enumeration: $(DEV) ## Measure whether answers tell by their time who has an account
 	@$(PY) -m bench.enumeration $(ARGS)
 
-lock: $(UV) ## Write the lock files again (ARGS=--upgrade for newer versions)
-	@$(call compile,requirements.lock)
-	@$(call compile,requirements-dev.lock,--group dev --constraint requirements.lock)
+# uv is one of the tools of the development lock: pinned there, and known by its hashes.
+lock: $(DEV) ## Write the lock files again (ARGS=--upgrade for newer versions)
+	@$(call compile,requirements.lock,pyproject.toml)
+	@$(call compile,requirements-build.lock,--group build --constraint requirements.lock)
+	@$(call compile,requirements-dev.lock,pyproject.toml --group dev --constraint requirements.lock \
+		--constraint requirements-build.lock)
 
 clean: ## Remove what the targets made; the data directory stays
-	rm -rf $(VENV) .tools $(JS)/node_modules .coverage .coverage.* htmlcov
+	rm -rf $(VENV) $(JS)/node_modules .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The development lock is solved under the runtime's versions, so that what is tested is what is served.
-compile = UV_SYSTEM_CERTS=1 $(UV) pip compile pyproject.toml $(2) --universal --python-version 3.11 \
+# The development lock is solved under the versions of the others, so that what is tested is what is served. uv does not
+# read PIP_*: behind a certificate authority of one's own it needs to be told to use the system's.
+compile = UV_SYSTEM_CERTS=1 $(VENV)/bin/uv pip compile $(2) --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet $(ARGS) --output-file $(1)
 
 # A link to an interpreter that has gone counts as absent, and the environment is made anew.
@@ -114,6 +121,10 @@ $(RUNTIME): requirements.lock Makefile $(PY)
 	@chmod +x $(VENV)/bin/cognate
 	@touch $@
 
+$(BUILD): requirements-build.lock $(RUNTIME)
+	@$(pip_install) requirements-build.lock
+	@touch $@
+
 $(DEV): requirements-dev.lock $(RUNTIME)
 	@echo "Installing the tools of the tests …"
 	@$(pip_install) requirements-dev.lock
@@ -125,6 +136,3 @@ $(JS)/node_modules/.installed: $(JS)/package.json $(JS)/package-lock.json
 	@echo "Installing the SDKs for JavaScript …"
 	@if npm ci --prefix $(JS) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; then touch $@; \
 		else echo "npm could not install them; the journeys that need them are skipped." >&2; fi
-
-$(UV):
-	@$(find_python); $$python -m pip install --quiet --target .tools uv

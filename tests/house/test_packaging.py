@@ -9,10 +9,6 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 import app
 from app.config import PREFIX, Settings
 
@@ -21,26 +17,6 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAKEFILE = (ROOT / "Makefile").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 README = (ROOT / "README.md").read_text()
-LOCKS = ("requirements.lock", "requirements-dev.lock")
-
-HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
-
-
-def locked(name: str) -> dict[str, str]:
-    """The versions in a lock file by package, after a look at each line."""
-    text = (ROOT / name).read_text()
-    entries = re.sub(r"(?m)^\s*#.*\n?", "", text).replace("\\\n", " ").splitlines()
-    versions = {}
-    for entry in filter(str.strip, entries):
-        requirement, *hashes = re.split(r"\s+(?=--)", entry.strip())
-        assert hashes and all(HASH.fullmatch(word) for word in hashes), f"{name}: {requirement} has no hash"
-        parsed = Requirement(requirement)
-        (pin,) = parsed.specifier
-        assert pin.operator == "==" and parsed.url is None, f"{name}: {requirement} is not one version"
-        package = canonicalize_name(parsed.name)
-        assert package not in versions, f"{name}: {package} stands there twice"
-        versions[package] = pin.version
-    return versions
 
 
 def targets() -> set[str]:
@@ -71,34 +47,6 @@ def command_exists(target: str) -> bool:
             case ast.ImportFrom(names=imported):
                 names |= {name.asname or name.name for name in imported}
     return function in names
-
-
-@pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_pins_every_package_by_hash(name: str) -> None:
-    assert locked(name)
-
-
-@pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_names_no_place_to_load_from(name: str) -> None:
-    """Where packages come from is for the machine to say (pip.conf, PIP_INDEX_URL)."""
-    assert not re.search(r"://|--(index-url|extra-index-url|find-links|trusted-host)", (ROOT / name).read_text())
-
-
-def test_the_runtime_lock_covers_what_the_project_asks_for() -> None:
-    versions = locked("requirements.lock")
-    for wanted in map(Requirement, PROJECT["project"]["dependencies"]):
-        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), f"make lock: {wanted}"
-
-
-def test_the_development_lock_covers_what_the_tests_ask_for() -> None:
-    versions = locked("requirements-dev.lock")
-    for wanted in map(Requirement, PROJECT["dependency-groups"]["dev"]):
-        assert wanted.specifier.contains(versions[canonicalize_name(wanted.name)]), f"make lock: {wanted}"
-
-
-def test_what_is_tested_is_what_is_served() -> None:
-    runtime, development = (locked(name) for name in LOCKS)
-    assert runtime.items() <= development.items()
 
 
 def test_the_command_of_the_project_exists() -> None:
