@@ -10,29 +10,27 @@
 #   docker run --rm --volume cognate:/data cognate migrate
 
 FROM python:3.12-slim-bookworm AS builder
-WORKDIR /srv/cognate
-COPY requirements.lock ./
-# The environment gets no pip: nothing is installed later.
+WORKDIR /src
+COPY requirements.lock requirements-build.lock ./
+# The environment gets no pip: nothing is installed later. What builds the wheel stays in this stage.
 RUN python -m venv --without-pip /opt/venv \
-    && pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements.lock
+    && pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements.lock \
+    && pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE wsgi.py ./
+COPY cognate cognate
 COPY app app
 COPY themes themes
 COPY migrations migrations
-# As in the Makefile: Cognate runs from its tree. It is compiled here, since it cannot be later, and by content,
-# since a copy into the next stage may change the times.
-RUN pwd > "$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cognate.pth" \
-    && printf '%s\n' '#!/opt/venv/bin/python' 'import sys' 'from app.cli import main' 'sys.exit(main())' \
-        > /opt/venv/bin/cognate \
-    && chmod +x /opt/venv/bin/cognate \
-    && python -m compileall -q --invalidation-mode unchecked-hash app migrations wsgi.py
+# It is compiled here, since it cannot be later, and by content, since a copy into the next stage may change the times.
+RUN python -m hatchling build --target wheel --directory /dist \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --no-deps --no-index --no-compile /dist/*.whl \
+    && python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib/python3.12/site-packages/cognate
 
 FROM python:3.12-slim-bookworm
 # A number, so that a cluster can see without looking into the image that this is not root.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin cognate \
     && install --directory --owner cognate --group cognate --mode 0700 /data
 COPY --from=builder /opt/venv /opt/venv
-COPY --from=builder /srv/cognate /srv/cognate
 # Inside a container the laptop's address, 127.0.0.1, would be heard by nobody.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -40,7 +38,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     COGNATE_DATA_DIR=/data \
     COGNATE_HOST=0.0.0.0 \
     COGNATE_PORT=8080
-WORKDIR /srv/cognate
 USER 10001:10001
 VOLUME /data
 EXPOSE 8080

@@ -2,7 +2,7 @@
 # They need neither root, nor the venv package's ensurepip, nor uv; pip's own settings (PIP_*) are honoured.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast coverage check format browser sdk bench bench-directory bench-enumeration lock clean
+.PHONY: help install run test test-fast coverage check format browser sdk bench bench-directory bench-enumeration wheel lock clean
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -90,6 +90,9 @@ bench-directory: $(DEV) ## Measure searches and sign-ups among up to a million u
 bench-enumeration: $(DEV) ## Measure whether answers tell by their time who has an account
 	@$(PY) -m bench.enumeration $(ARGS)
 
+wheel: $(BUILD) ## Build dist/cognate_idp-….whl, to be installed with pip, pipx or uv
+	@$(PY) -m hatchling build --target wheel --directory dist
+
 # uv is one of the tools of the development lock: pinned there, and known by its hashes.
 lock: $(DEV) ## Write the lock files again (ARGS=--upgrade for newer versions)
 	@$(call compile,requirements.lock,pyproject.toml)
@@ -98,7 +101,7 @@ lock: $(DEV) ## Write the lock files again (ARGS=--upgrade for newer versions)
 		--constraint requirements-build.lock)
 
 clean: ## Remove what the targets made; the data directory stays
-	rm -rf $(VENV) $(JS)/node_modules .coverage .coverage.* htmlcov
+	rm -rf $(VENV) dist $(JS)/node_modules .coverage .coverage.* htmlcov
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -112,12 +115,12 @@ $(PY):
 	@$(find_python); rm -rf $(VENV) && $$python -m venv --without-pip $(VENV)
 
 # Cognate runs from this tree, where its themes and migrations are: two files make `import app` and the command
-# `cognate` work from anywhere, without building a package.
+# `cognate` work from anywhere, without building the wheel.
 $(RUNTIME): requirements.lock Makefile $(PY)
 	@echo "Installing what Cognate needs (about half a minute, once) …"
 	@$(pip_install) requirements.lock
 	@pwd > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/cognate.pth"
-	@printf '%s\n' '#!$(CURDIR)/$(PY)' 'import sys' 'from app.cli import main' 'sys.exit(main())' > $(VENV)/bin/cognate
+	@printf '%s\n' '#!$(CURDIR)/$(PY)' 'import sys' 'from cognate.__main__ import main' 'sys.exit(main())' > $(VENV)/bin/cognate
 	@chmod +x $(VENV)/bin/cognate
 	@touch $@
 

@@ -59,10 +59,9 @@ def test_the_code_and_the_project_tell_one_version() -> None:
     assert app.__version__ == PROJECT["project"]["version"]
 
 
-def test_the_launchers_written_by_hand_start_the_command_of_the_project() -> None:
+def test_the_launcher_written_by_hand_starts_the_command_of_the_project() -> None:
     module, _, function = PROJECT["project"]["scripts"]["cognate"].partition(":")
-    for text in (MAKEFILE, DOCKERFILE):
-        assert f"'from {module} import {function}' 'sys.exit({function}())'" in text
+    assert f"'from {module} import {function}' 'sys.exit({function}())'" in MAKEFILE
 
 
 def test_make_help_lists_every_target() -> None:

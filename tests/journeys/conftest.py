@@ -35,6 +35,8 @@ class RunningServer:
     directory: Path
     environ: dict[str, str]
     port: int
+    command: tuple[str, ...] = (sys.executable, "-c", "from app.cli import main; main()", "demo")
+    working_directory: Path | None = None
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -58,9 +60,15 @@ class RunningServer:
 
     def start(self) -> None:
         """Start, and wait until it is ready. What it prints is in server.log in its directory."""
-        command = [sys.executable, "-c", "from app.cli import main; main()", "demo"]
         with (self.directory / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.working_directory,
+                env=self.environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         end = time.monotonic() + WITHIN
         while True:
             try:
