@@ -1,7 +1,12 @@
 """The WSGI application, for granian (`cognate serve`), gunicorn (`gunicorn wsgi:app`) and anything else."""
 
-from app import create_app, installation
+import logging.config
+import os
+
+from app import config, create_app, installation, logs
 from app.background import Background
 
-app = create_app(background=Background())
+settings = config.read(os.environ)
+logging.config.dictConfig(logs.configuration(settings))
+app = create_app(settings, background=Background())
 installation.demand_ready(app)

@@ -107,6 +107,7 @@ def create_app(
     app.wsgi_app = web.PlainAddress(  # type: ignore[method-assign]
         well_known.Prepared(web.PoolByPath(app.wsgi_app), env)
     )
+    app.wsgi_app = web.RequestId(app.wsgi_app, app, adopt=settings.trusted_proxies > 0)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

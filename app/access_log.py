@@ -1,4 +1,4 @@
-"""The access log: a line for each request, written a few times a second.
+"""The access log: a line for each request, with its id, written a few times a second.
 
 A write for each line costs a system call and, between the threads of a worker, a queue in front of one lock: more
 than a tenth of a token request. Lines are collected and written together; a worker that is killed loses those of the
@@ -10,18 +10,46 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from multiprocessing import util
+from typing import Any
 
+from app.logs import one_line
+from app.web import Wsgi, id_of
+
+log = logging.getLogger("cognate.access")
+
+LINE = "%s %s %s %s %s %.1f ms [%s]"
+"""Time, address, method, path, status, duration, id of the request. The path and never the query: that holds codes,
+states and tokens."""
 EVERY = 0.25
 """Seconds between two writes."""
 
 
-def one_line(text: str) -> str:
-    """A path comes decoded: a `%0A` in it would begin a line of its own, and say there what a stranger likes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+class Logged:
+    """WSGI middleware around the whole application: a line for each request that is over."""
+
+    def __init__(self, wsgi: Wsgi) -> None:
+        self._wsgi = wsgi
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        began, path, status = time.perf_counter(), environ.get("PATH_INFO", ""), "500"
+
+        def started(line: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
+            nonlocal status
+            status = line[:3]
+            return start_response(line, headers, *failure)
+
+        try:
+            return self._wsgi(environ, started)
+        finally:
+            took = (time.perf_counter() - began) * 1000
+            moment = time.strftime("%Y-%m-%d %H:%M:%S %z")
+            # The address as the application came to see it, past the proxies that are believed.
+            who, method = environ.get("REMOTE_ADDR", "-"), environ.get("REQUEST_METHOD", "-")
+            log.info(LINE, moment, who, method, path, status, took, id_of(environ))
 
 
 class Together(logging.Handler):

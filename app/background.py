@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flask import Flask
 
+from app import logs
+
 log = logging.getLogger(__name__)
 
 THREADS = 2
@@ -38,18 +40,19 @@ class Background:
         if not self._room.acquire(blocking=False):
             act()
             return
-        self._threads.submit(self._do, act)
+        self._threads.submit(self._do, act, logs.request_id())
 
-    def _do(self, act: Callable[[], None]) -> None:
-        try:
-            if self._app is None:
-                raise RuntimeError("no application was named")
-            with self._app.app_context():
-                act()
-        except Exception:
-            log.exception("what was to be done after an answer failed")
-        finally:
-            self._room.release()
+    def _do(self, act: Callable[[], None], request_id: str) -> None:
+        with logs.during(request_id):
+            try:
+                if self._app is None:
+                    raise RuntimeError("no application was named")
+                with self._app.app_context():
+                    act()
+            except Exception:
+                log.exception("what was to be done after an answer failed")
+            finally:
+                self._room.release()
 
 
 def at_once(act: Callable[[], None]) -> None:

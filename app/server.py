@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from random import SystemRandom
-from typing import Any
 
 from flask import Flask
 from granian import Granian
@@ -23,7 +22,8 @@ from granian.constants import Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from app import create_app, installation
+from app import create_app, installation, logs
+from app.access_log import Logged
 from app.accounts import sweep
 from app.background import Background
 from app.config import Settings, SettingsError
@@ -31,8 +31,6 @@ from app.db import db
 
 log = logging.getLogger(__name__)
 
-ACCESS_LOG = "%(time)s %(addr)s %(method)s %(path)s %(status)d %(dt_ms).1f ms"
-"""The path and never the query: that holds codes, states and tokens."""
 M_ARENA_MAX = -8
 """mallopt(3)."""
 SWEEP_EVERY = 900
@@ -58,9 +56,9 @@ def serve(settings: Settings) -> None:
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=10_000),
         log_level=LogLevels.warning,
-        log_dictconfig=log_configuration(settings),
-        log_access=settings.access_log,
-        log_access_format=ACCESS_LOG,
+        log_dictconfig=logs.configuration(settings),
+        # Of its own: granian does not know the id of a request.
+        log_access=False,
         ssl_cert=certificate,
         ssl_key=key,
         ssl_protocol_min=SSLProtocols.tls12,
@@ -76,6 +74,8 @@ def worker() -> Flask:
     except SettingsError as wrong:
         log.error("a worker cannot start: %s", wrong)
         sys.exit(1)
+    if app.extensions["cognate"].settings.access_log:
+        app.wsgi_app = Logged(app.wsgi_app)  # type: ignore[method-assign]
     threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
     return app
 
@@ -161,26 +161,3 @@ def _free_address(settings: Settings) -> str:
         raise SettingsError(
             f"COGNATE_HOST {settings.host} and COGNATE_PORT {settings.port} cannot be listened on: {error.strerror}."
         ) from None
-
-
-def log_configuration(settings: Settings) -> dict[str, Any]:
-    """One line an event, to standard error; standard output is for what commands print."""
-    level = settings.log_level.upper()
-    handlers = {
-        "errors": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"},
-        "access": {"class": "app.access_log.Together"},
-    }
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-        "handlers": handlers,
-        "root": {"handlers": ["errors"], "level": level},
-        "loggers": {
-            "_granian": {"level": "WARNING"},
-            "alembic": {"level": "WARNING"},
-            "granian.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
-            # At DEBUG it writes whole tokens.
-            "authlib": {"level": "INFO"},
-        },
-    }

@@ -7,9 +7,10 @@ every URL that Flask builds stays in the form in which the request came.
 
 from __future__ import annotations
 
+import logging
 import re
+import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,11 +20,13 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.routing import Map, RuleFactory
 
-from app import errors
+from app import errors, logs
 from app.config import Settings
 from app.env import Env, Origin
 from app.models import Pool
 from app.pools import find
+
+log = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -90,6 +93,48 @@ class PlainAddress:
         return self._wsgi(environ, start_response)
 
 
+class RequestId:
+    """WSGI middleware around everything that answers: gives each request its id, and each answer the header.
+
+    An id that came with a request is used only if it comes from a proxy (`adopt`) and is of the form of one: nobody
+    else is to choose what the log is searched for. What fails beyond all doors is logged and answered here, for the
+    server would answer it without an id.
+    """
+
+    def __init__(self, wsgi: Wsgi, app: Flask, *, adopt: bool) -> None:
+        self._wsgi = wsgi
+        self._app = app
+        self._adopt = adopt
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        given = environ.get("HTTP_X_REQUEST_ID", "") if self._adopt else ""
+        mine = environ[_REQUEST_ID] = given if logs.acceptable(given) else logs.new_id()
+
+        begun = False
+
+        def started(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
+            nonlocal begun
+            begun = True
+            return start_response(status, [*headers, ("X-Request-Id", mine)], *failure)
+
+        with logs.during(mine):
+            try:
+                return self._wsgi(environ, started)
+            except Exception:
+                if self._app.testing:
+                    raise
+                log.exception("request %s failed", mine)
+                body = b"The server failed; request %s.\n" % mine.encode("ascii")
+                headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+                started("500 Internal Server Error", headers, *([sys.exc_info()] if begun else []))
+                return [body]
+
+
+def id_of(environ: dict[str, Any]) -> str:
+    """The id that RequestId has given to a request."""
+    return str(environ.get(_REQUEST_ID, logs.NOBODY))
+
+
 def install(app: Flask, env: Env, *, version: str) -> None:
     """Give the application its environment."""
     app.session_interface = FormSession()
@@ -126,7 +171,7 @@ def origin() -> Origin:
 
 def request_id() -> str:
     """One id for the answer, the log and the page that says sorry."""
-    return str(request.environ.setdefault(_REQUEST_ID, str(uuid.uuid4())))
+    return logs.request_id()
 
 
 def carry(endpoint: str) -> str:

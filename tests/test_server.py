@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 import requests
+from werkzeug.test import Client
 
+from app import access_log, logs
 from app.config import PREFIX, Settings
-from app.server import ACCESS_LOG, log_configuration
 from tests.cli.conftest import KEY_TEXT
 from tests.ports import free_port
 
@@ -137,13 +138,20 @@ Serve = Callable[..., Running]
 # -- without a process -----------------------------------------------------------------------------------------
 
 
-def test_the_access_log_has_no_query() -> None:
-    assert "path" in ACCESS_LOG and "query" not in ACCESS_LOG and "qs" not in ACCESS_LOG
+def test_the_access_log_has_no_query(caplog: pytest.LogCaptureFixture) -> None:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("404 Not Found", [])
+        return []
+
+    with caplog.at_level("INFO", logger="cognate.access"):
+        Client(access_log.Logged(app)).get("/a?code=secret", environ_base={"REMOTE_ADDR": "127.0.0.1"})
+    (line,) = caplog.messages
+    assert re.fullmatch(r"[-\d]+ [:\d]+ [-+]\d{4} 127\.0\.0\.1 GET /a 404 \d+\.\d ms \[-\]", line)
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
 def test_libraries_that_write_secrets_are_held_back_at_every_level(level: str) -> None:
-    loggers = log_configuration(Settings(log_level=level))["loggers"]
+    loggers = logs.configuration(Settings(log_level=level))["loggers"]
     assert loggers["authlib"]["level"] == "INFO"
 
 
@@ -304,7 +312,7 @@ def test_nothing_secret_is_logged_even_when_everything_is(server: Serve) -> None
     # What was printed for whoever started the demo is no log.
     logged = "\n".join(line for line in running.log.splitlines() if not line.startswith("  "))
     assert f"GET {pool}/login 200" in logged or f"GET {pool}/login 4" in logged
-    assert re.search(rf"127\.0\.0\.1 POST {re.escape(pool)}/oauth2/token 200 \d+\.\d ms", logged)
+    assert re.search(rf"127\.0\.0\.1 POST {re.escape(pool)}/oauth2/token 200 \d+\.\d ms \[[-0-9a-f]{{36}}\]", logged)
     for secret in (
         token,
         token.split(".")[2],

@@ -380,14 +380,6 @@ def test_a_user_agent_is_kept_short(app: Flask) -> None:
         assert len(web.origin().user_agent) == 512
 
 
-def test_one_request_has_one_id_and_takes_none_from_outside(app: Flask) -> None:
-    with app.test_request_context("/", headers={"X-Request-Id": "mine", "X-Amzn-RequestId": "mine"}):
-        first = web.request_id()
-        assert web.request_id() == first != "mine" and len(first) == 36
-    with app.test_request_context("/"):
-        assert web.request_id() != first
-
-
 def test_what_is_not_found_is_a_refusal_inside(app: Flask, settings: Settings) -> None:
     with app.test_request_context("/", base_url="http://nobody.example"), pytest.raises(errors.UnknownPool):
         web.current_pool()

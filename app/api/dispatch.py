@@ -35,7 +35,7 @@ DEFAULT_HEADERS = "Content-Type, X-Amz-Target, X-Amz-User-Agent, Cache-Control, 
 def preflight() -> Response:
     """Any page may call: what protects the API is in each request, never in a cookie (reference: 1.4)."""
     asked = request.headers.get("Access-Control-Request-Headers", DEFAULT_HEADERS)
-    headers = [*CORS, *PREFLIGHT, ("Access-Control-Allow-Headers", asked)]
+    headers = [*CORS, *PREFLIGHT, ("Access-Control-Allow-Headers", asked), ("x-amzn-RequestId", web.request_id())]
     return Response(b"", headers=headers, mimetype="text/plain")
 
 

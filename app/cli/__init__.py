@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import click
 from flask import Flask
 
-from app import __version__, config, create_app, demo, installation, server
+from app import __version__, config, create_app, demo, installation, logs, server
 from app.accounts import sweep
 from app.cli import pool
 from app.config import Settings, SettingsError
@@ -55,7 +55,7 @@ def for_migrations() -> Flask:
 
 def _settings() -> Settings:
     settings = config.read(os.environ)
-    logging.config.dictConfig(server.log_configuration(settings))
+    logging.config.dictConfig(logs.configuration(settings))
     return settings
 
 
