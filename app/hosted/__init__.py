@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from app import error_page
 from app.env import Env
 from app.hosted import errors, logo, mfa, outbox, passwords, sign_in, sign_up, status, theme
 from app.hosted.page import bp
@@ -23,6 +24,7 @@ def open_on(app: Flask, env: Env) -> None:
     # The token of a form lives as long as the cookie that it belongs to: nobody has to be quick.
     app.config["WTF_CSRF_TIME_LIMIT"] = None
     errors.handle_on(app)
+    error_page.drawn_by(app, errors.page)
     app.register_blueprint(bp)
     if env.settings.development:
         app.register_blueprint(outbox.bp)

@@ -1,7 +1,8 @@
 """A refusal as a sentence: on the field that it is about, else at the top of the form, else on the error page.
 
-Nothing of a request is repeated here, and no message of a refusal is shown as it is: those speak Cognito's language,
-and to programs. Who exists is told by no page but sign-up, whatever the client's setting for the API says.
+Nothing of a request is repeated here, except for what development is told of an address that does not match. No message
+of a refusal is shown as it is: those speak Cognito's language, and to programs. Who exists is told by no page but
+sign-up, whatever the client's setting for the API says.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from app import errors, web
+from app import error_page, errors, web
+from app.error_page import Mismatch
 from app.errors import Refusal
 from app.hosted import theme
 from app.hosted.forms import PlainForm
@@ -109,9 +111,10 @@ def status_of(refusal: Refusal) -> int:
 class Stop(Exception):
     """There is no form to show: the error page says why, in the words that `code` has in PAGES."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, mismatch: Mismatch | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.mismatch = mismatch
 
 
 @dataclass(frozen=True)
@@ -202,16 +205,25 @@ PAGES = {
 OF_STATUS = {404: "not_found", 405: "wrong_method", 413: "too_large", 500: "server_error"}
 
 
-def page(code: str) -> Response:
+def page(code: str, mismatch: Mismatch | None = None) -> Response:
     """The error page. A code that it does not know gets general words: what is in a query is never repeated."""
-    words = PAGES.get(code, PAGES["error"])
+    code = code if code in PAGES else "error"
+    words = PAGES[code]
+    if words.status < 500 and words.status != 200:  # what is worse has been logged whole
+        log.info("answered with the error page: %s", code)
+    if not web.current_env().settings.development:
+        mismatch = None
     if _wants_json():
-        body = {"error": code if code in PAGES else "error", "message": words.message, "request_id": web.request_id()}
+        body: dict[str, object] = {"error": code, "message": words.message, "request_id": web.request_id()}
+        if mismatch is not None:
+            body |= {"given": mismatch.given, "registered": mismatch.registered, "advice": mismatch.advice}
         response = Response(orjson.dumps(body), words.status, content_type="application/json")
     else:
         facts = {
+            "code": code,
             "title": words.title,
             "message": words.message,
+            "mismatch": mismatch,
             "advice": words.advice,
             "done": words.status == 200,
             "request_id": None if words.status == 200 else web.request_id(),
@@ -244,7 +256,7 @@ def _of_status(error: HTTPException) -> Response:
 
 
 def stopped(reason: Stop) -> Response:
-    return page(reason.code)
+    return error_page.answer(reason.code, reason.mismatch)
 
 
 def refused(refusal: Refusal) -> Response:

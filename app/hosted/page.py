@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 
-from app import web
+from app import error_page, web
 from app.env import Env
-from app.errors import Refusal, SessionExpired, SessionInvalid, SessionUsed
+from app.errors import Refusal, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
 from app.hosted import errors, memory, theme
 from app.hosted.errors import Stop
 from app.hosted.forms import PlainForm
@@ -76,13 +76,16 @@ def page(
 def asking(env: Env) -> Client:
     """The client that the query names. One that is unknown, or would be answered elsewhere than it has registered,
     gets no page, and nobody is sent anywhere (RFC 6749, 4.1.2.1; requirements: 10)."""
-    client_id = _once("client_id")
-    client = find.client(env, client_id or "", web.current_pool())
+    client_id, pool = _once("client_id") or "", web.current_pool()
+    try:
+        client = find.client(env, client_id, pool)
+    except UnknownClient:
+        raise Stop("unknown_client", error_page.unknown_client(env, pool, client_id)) from None
     if "code" not in client.oauth_flows:
         raise Stop("no_pages")
     redirect_uri = _once("redirect_uri")
     if redirect_uri is not None and not client.redirects_to(redirect_uri):
-        raise Stop("redirect_mismatch")
+        raise Stop("redirect_mismatch", error_page.redirect_uri(client, redirect_uri))
     return client
 
 

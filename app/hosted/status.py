@@ -22,5 +22,5 @@ def status() -> Response:
 
 @bp.get("/error")
 def error() -> Response:
-    """Where other doors send a browser that they cannot send back to the application."""
+    """The error page by an address of its own, as Cognito's pages have it; the doors answer with it where they are."""
     return errors.page(request.args.get("error", "error"))

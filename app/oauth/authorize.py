@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 from flask import Response, abort, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app import web
+from app import error_page, web
 from app.env import Env
 from app.errors import Refusal, UnknownPool
 from app.models import Pool
@@ -140,9 +140,10 @@ def _form() -> bytes:
 def check_client(asked: Asked) -> None:
     if asked.count("client_id") > 1:
         raise Unanswerable("invalid_request")
-    found = client.known(asked.env, asked.pool, asked.get("client_id") or "")
+    client_id = asked.get("client_id") or ""
+    found = client.known(asked.env, asked.pool, client_id)
     if found is None:
-        raise Unanswerable("unknown_client")
+        raise Unanswerable("unknown_client", error_page.unknown_client(asked.env, asked.pool, client_id))
     asked.client = found
 
 
@@ -151,7 +152,7 @@ def check_redirect_uri(asked: Asked) -> None:
     if redirect_uri is None or asked.count("redirect_uri") > 1:
         raise Unanswerable("invalid_request")
     if not asked.client.check_redirect_uri(redirect_uri):
-        raise Unanswerable("redirect_mismatch")
+        raise Unanswerable("redirect_mismatch", error_page.redirect_uri(asked.client.row, redirect_uri))
     asked.redirect_uri = redirect_uri
 
 

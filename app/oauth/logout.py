@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Response, abort, request
 
-from app import web
+from app import error_page, web
 from app.errors import UnknownPool
 from app.oauth import client, redirects
 from app.oauth.client import OAuthClient
@@ -26,9 +26,10 @@ def logout() -> Response:
         abort(404)
     env = web.current_env()
     try:
-        found = client.known(env, pool, _once("client_id") or "")
+        client_id = _once("client_id") or ""
+        found = client.known(env, pool, client_id)
         if found is None:
-            raise Unanswerable("unknown_client")
+            raise Unanswerable("unknown_client", error_page.unknown_client(env, pool, client_id))
         target = _target(found)
     except Unanswerable as reason:
         return redirects.to_error_page(reason)
@@ -44,12 +45,12 @@ def _target(found: OAuthClient) -> str:
     logout_uri, redirect_uri = _once("logout_uri"), _once("redirect_uri")
     if logout_uri:
         if logout_uri not in found.row.logout_urls:
-            raise Unanswerable("logout_mismatch")
+            raise Unanswerable("logout_mismatch", error_page.logout_uri(found.row, logout_uri))
         return logout_uri
     if not redirect_uri or not _once("response_type"):
         raise Unanswerable("invalid_request")
     if not found.check_redirect_uri(redirect_uri):
-        raise Unanswerable("redirect_mismatch")
+        raise Unanswerable("redirect_mismatch", error_page.redirect_uri(found.row, redirect_uri))
     return web.carry("hosted.sign_in")
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from flask import Response, url_for
+from flask import Response
 from werkzeug.datastructures import Headers
 
-from app import web
+from app import error_page, web
+from app.error_page import Mismatch
 
 Pairs = list[tuple[str, str]]
 
@@ -19,9 +20,10 @@ class Unanswerable(Exception):
     """To be told to the person: what is wrong is where the answer would go. `code` is one that the error page has a
     sentence for: unknown_client, redirect_mismatch, logout_mismatch or invalid_request."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, mismatch: Mismatch | None = None) -> None:
         super().__init__(code)
         self.code = code
+        self.mismatch = mismatch
 
 
 class Redirect(Response):
@@ -47,8 +49,8 @@ def to(location: str, status: int = 302) -> Response:
 
 
 def to_error_page(reason: Unanswerable) -> Response:
-    """The page knows the code; no text of the request reaches it."""
-    return to(url_for("hosted.error", error=reason.code))
+    """In this answer, so that its number is that of this request; the browser is sent nowhere."""
+    return error_page.answer(reason.code, reason.mismatch)
 
 
 def with_query(uri: str, pairs: Iterable[tuple[str, str]]) -> str:

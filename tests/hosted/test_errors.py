@@ -1,6 +1,8 @@
 """What a person is told when something is wrong."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -9,7 +11,7 @@ from flask.testing import FlaskClient
 from app import errors as refusals
 from app.errors import Refusal
 from app.hosted import errors, page
-from tests.hosted.conftest import BASE, Page, Place, Visitor
+from tests.hosted.conftest import BASE, Page, Place, Visitor, a_place
 
 
 @pytest.mark.parametrize(
@@ -89,3 +91,58 @@ def test_a_password_rule_that_is_not_known_here_is_still_told(place: Place) -> N
         told = errors._sentence(refusals.InvalidPassword(reason), place.pool)
         assert told != errors.SENTENCES[refusals.InvalidPassword]
     assert errors._sentence(refusals.InvalidPassword("new reason"), place.pool).startswith("Choose a password")
+
+
+# -- an address that does not match ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["login", "oauth2/authorize"])
+def test_development_is_told_what_was_given_and_what_is_registered(visitor: Visitor, place: Place, path: str) -> None:
+    shown = visitor.open(place.path(path, redirect_uri="https://other.example/<b>"))
+    assert shown.status == 400 and 'data-error="redirect_mismatch"' in shown.html
+    assert "https://other.example/<b>" in shown.text and "<b>" not in shown.html
+    for callback in place.client.callback_urls:
+        assert callback in shown.text
+    assert place.client.id in shown.text
+    shown = visitor.open(f"/{place.pool.id}/{path}?client_id=somebody-else")
+    assert 'data-error="unknown_client"' in shown.html
+    assert "somebody-else" in shown.text and place.client.id in shown.text and place.client.name in shown.text
+
+
+def test_development_is_told_that_a_client_is_of_another_pool(visitor: Visitor, app: Flask, place: Place) -> None:
+    other = a_place(app)
+    shown = visitor.open(f"/{place.pool.id}/oauth2/authorize?client_id={other.client.id}")
+    assert f"It is a client of the pool {other.pool.id}" in shown.text
+
+
+def test_a_program_is_told_the_same(http: FlaskClient, place: Place) -> None:
+    path = place.path("oauth2/authorize", redirect_uri="https://other.example/")
+    told = http.get(path, base_url=BASE, headers={"Accept": "application/json"}).json
+    assert told["error"] == "redirect_mismatch" and told["given"] == "https://other.example/"
+    assert told["registered"] == place.client.callback_urls
+
+
+def test_production_shows_strangers_nothing_of_it_and_logs_it(
+    app: Flask, place: Place, another_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = app.extensions["cognate"].settings
+    strong = {"argon2_memory_kib": 19456, "argon2_time": 2}
+    production = another_app(
+        replace(settings, mode="production", base_url="http://localhost:8080", **strong)
+    ).test_client()
+    given = "https://other.example/"
+    with caplog.at_level(logging.WARNING):
+        for path in (
+            place.path("oauth2/authorize", redirect_uri=given),
+            place.path("login", redirect_uri=given),
+            f"/{place.pool.id}/oauth2/authorize?client_id=somebody-else",
+        ):
+            for accept in ("text/html", "application/json"):
+                answer = production.get(path, base_url=BASE, headers={"Accept": accept})
+                assert answer.status_code == 400
+                for fact in (given, "somebody-else", place.client.id, place.client.name, *place.client.callback_urls):
+                    assert fact not in answer.text
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 6
+    assert all(f'"{given}"' in line and place.client.callback_urls[0] in line for line in lines[:4])
+    assert all('"somebody-else"' in line and place.pool.id in line for line in lines[4:])

@@ -188,6 +188,8 @@ def walk(site: Site, tab: Tab) -> Iterator[str]:
     for code in ("redirect_mismatch", "server_error"):
         tab.goto(f"{site.base}/error?error={code}")
         yield f"error, {code}"
+    tab.goto(site.url("login").replace("%2Fcallback", "%2Fanother-callback-that-nobody-registered"))
+    yield "error, explained"
     tab.goto(f"{site.base}/dev/outbox")
     yield "outbox"
     tab.goto(f"{site.base}/dev/outbox?to=nobody@example.com")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -159,13 +160,12 @@ def error(response: TestResponse, status: int = 400) -> str:
 
 
 def told_the_person(response: TestResponse) -> str:
-    """The code that the error page is asked for; nothing else is handed to it, and nothing to anybody else."""
-    assert response.status_code == 302
-    location = urlsplit(response.headers["Location"])
-    assert not location.netloc and location.path.endswith("/error")
-    ((name, code),) = parse_qsl(location.query)
-    assert name == "error"
-    return code
+    """The code of the error page that a browser gets; it is sent nowhere."""
+    assert response.status_code == 400 and "Location" not in response.headers
+    assert response.mimetype == "text/html" and "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+    found = re.search(r'data-error="([a-z_]+)"', response.text)
+    assert found, response.text
+    return found[1]
 
 
 def at_sign_in(response: TestResponse) -> list[tuple[str, str]]:
