@@ -16,7 +16,6 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy import select
-from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, config, health, hosted, installation, oauth, web
@@ -52,8 +51,11 @@ def create_app(
     triggers: Triggers | None = None,
     background: Background | None = None,
 ) -> Flask:
-    """The application. Without settings they are read from the environment (raising config.SettingsError). Without a
-    background, and in development, what could wait for the answer is done before it."""
+    """The application. Without settings they are read from the environment. Without a background, and in development,
+    what could wait for the answer is done before it.
+
+    Raises config.SettingsError, also where there is no database or no key: `installation.prepare` makes them.
+    """
     settings = settings or config.read(os.environ)
     logging.getLogger("authlib").setLevel(logging.INFO)  # at DEBUG it writes whole tokens
     if not settings.https:
@@ -67,7 +69,7 @@ def create_app(
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,
         **web.cookie_configuration(settings),
     )
-    _prepare(settings)
+    installation.demand_database(settings)
     db.init_app(app)
 
     # In development a code is in the outbox by the time of the answer: that is what tests wait for.
@@ -112,18 +114,6 @@ def create_app(
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
-
-
-def _prepare(settings: Settings) -> None:
-    """The directory, and SQLite's file: for the owner only, whatever the umask, for hashes and addresses are in it."""
-    file = make_url(settings.database_url).database
-    if not settings.database_url.startswith("sqlite") or file is None or os.path.exists(file):
-        return
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise SettingsError(f"COGNATE_DATA_DIR: {error.filename} cannot be made: {error.strerror}.") from None
 
 
 def _mail(settings: Settings, now: Callable[[], datetime]) -> Sender:

@@ -156,7 +156,9 @@ class Settings:
     )
     key: bytes = _setting(b"", _key, "the key-encryption key, 32 bytes in base64; empty: see key_file", secret=True)
     key_file: Path | None = _setting(
-        None, _optional_path, "a file with the key in base64; unset: key in the data directory, made at the first start"
+        None,
+        _optional_path,
+        "a file with the key in base64; unset: key in the data directory, which the first `migrate` makes",
     )
     host: str = _setting(
         "127.0.0.1", _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"), "the address to listen on"

@@ -1,7 +1,7 @@
 """What an installation is made of besides settings: its key, and the secrets that the key opens.
 
-The key-encryption key comes from the environment or a file; else it is made in the data directory, readable by its
-owner only. It seals, in the database, the secrets that keyed hashes and cookies are made with. A wrong key cannot
+The key-encryption key comes from the environment or a file; else `prepare` makes it in the data directory, readable by
+its owner only. It seals, in the database, the secrets that keyed hashes and cookies are made with. A wrong key cannot
 open them, and is noticed before anything is served: it would otherwise look as if nobody's password were right.
 """
 
@@ -25,8 +25,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, create_engine, inspect, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from app.config import Settings, SettingsError
 from app.crypto.seal import SealBroken
@@ -45,16 +47,93 @@ class Secrets:
     cookies: bytes
 
 
+def prepare(settings: Settings) -> None:
+    """Make what an installation begins with: the data directory, SQLite's file and the key. Raises SettingsError.
+
+    For `migrate` and `demo` only. Whatever else is started in a wrong directory must leave nothing there, above all no
+    key: the next command would take it for the installation's own.
+    """
+    _make_database_file(settings)
+    path = settings.data_dir / KEY_FILE
+    if settings.key or settings.key_file or os.path.exists(path):
+        return
+    # A database that has secrets needs the key that they were sealed with. (Of two that migrate at once, the other
+    # may have made both since.)
+    if _has_secrets(settings) and not os.path.exists(path):
+        raise _missing_key(settings)
+    _make(path)
+
+
+def demand_database(settings: Settings) -> None:
+    """Refuse to go on without SQLite's file, which would be made by the first connection. Raises SettingsError."""
+    file = _sqlite_file(settings)
+    try:
+        if file is None or file.stat():
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise SettingsError(f"The database file {file} cannot be used: {error.strerror}.") from None
+    where = settings.data_dir.absolute()
+    if file.parent == settings.data_dir.resolve():
+        what = f"The data directory {where} (COGNATE_DATA_DIR) has no database"
+    else:
+        what = f"The database file {file} (COGNATE_DATABASE_URL) does not exist"
+    raise SettingsError(f"{what}: name the right one, or run `cognate migrate` for a new installation.")
+
+
 def key(settings: Settings) -> bytes:
-    """The key-encryption key, 32 bytes; made at the first start where none is given. Raises SettingsError."""
+    """The key-encryption key, 32 bytes. Raises SettingsError."""
     if settings.key:
         return settings.key
     if settings.key_file:
         return _from_file(settings.key_file)
-    path = settings.data_dir / KEY_FILE
-    if not os.path.exists(path):  # unlike Path.exists() it does not raise where it may not look
-        _make(path)
-    return _from_file(path)
+    try:
+        (settings.data_dir / KEY_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing_key(settings) from None
+    except OSError:
+        pass  # it is there, and reading it says why it cannot be read
+    return _from_file(settings.data_dir / KEY_FILE)
+
+
+def _missing_key(settings: Settings) -> SettingsError:
+    return SettingsError(
+        f"The data directory {settings.data_dir.absolute()} (COGNATE_DATA_DIR) has no key: name the right directory, "
+        "put the key back (or give it in COGNATE_KEY or COGNATE_KEY_FILE), or run `cognate migrate` for a new "
+        "installation."
+    )
+
+
+def _sqlite_file(settings: Settings) -> Path | None:
+    url = make_url(settings.database_url)
+    return Path(url.database) if url.drivername == "sqlite" and url.database else None
+
+
+def _make_database_file(settings: Settings) -> None:
+    """For the owner only, whatever the umask, and so is the directory: hashes and addresses are in it."""
+    file = _sqlite_file(settings)
+    if file is None or os.path.exists(file):
+        return
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise SettingsError(f"COGNATE_DATA_DIR: {error.filename} cannot be made: {error.strerror}.") from None
+
+
+def _has_secrets(settings: Settings) -> bool:
+    """Whether the database is one that a key was made for. Raises SettingsError."""
+    engine = create_engine(settings.database_url, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(InstallationSecret.__tablename__):
+                return False
+            return connection.scalar(select(InstallationSecret.name).limit(1)) is not None
+    except DBAPIError as error:
+        raise _unusable(error) from None
+    finally:
+        engine.dispose()
 
 
 def _make(path: Path) -> None:

@@ -209,6 +209,7 @@ def directory(name: str, url: str, data_dir: Path) -> Iterator[Directory]:
         argon2_memory_kib=8,
         argon2_time=1,
     )
+    installation.prepare(settings)
     first = create_app(settings)
     installation.migrate(first, first.extensions["cognate"].seal)
     with first.app_context():

@@ -78,6 +78,7 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 
 def migrate(settings: Settings) -> None:
     """What `cognate migrate` does."""
+    installation.prepare(settings)
     app = create_app(settings)
     installation.migrate(app, app.extensions["cognate"].seal)
     with app.app_context():

@@ -43,6 +43,7 @@ def test_all_is_well(app: Flask, http: FlaskClient) -> None:
 def test_an_empty_database_is_not_ready_and_the_process_lives(
     tmp_path: Path, another_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
 ) -> None:
+    (tmp_path / "new.sqlite").touch()
     app = another_app(test_settings(f"sqlite:///{tmp_path}/new.sqlite", data_dir=tmp_path))
     expected = {"status": "unavailable", "database": "ok", "migrations": "empty", "key": "unknown"}
     assert ready(app) == (503, expected)
@@ -53,6 +54,7 @@ def test_a_process_that_was_there_before_the_migration_has_to_be_started_again(
     tmp_path: Path, another_app: Callable[..., Flask], env: Env
 ) -> None:
     settings = test_settings(f"sqlite:///{tmp_path}/new.sqlite", data_dir=tmp_path)
+    installation.prepare(settings)
     early = another_app(settings)
     installation.migrate(another_app(settings), env.seal)
     assert ready(early) == (503, FINE | {"status": "unavailable", "key": "another since the start"})

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from flask import Flask
 
-from app import installation
+from app import config, installation
 from app.config import Settings, SettingsError
 from app.env import Env
 from tests.conftest import KEY, test_settings
@@ -58,14 +59,16 @@ def somebody_else() -> Iterator[None]:
 # -- the key ---------------------------------------------------------------------------------------------------
 
 
-def test_the_key_is_made_at_the_first_start_for_its_owner_only(tmp_path: Path) -> None:
+def test_a_first_start_makes_key_and_database_for_their_owner_only(tmp_path: Path) -> None:
     settings = on_a_laptop(tmp_path / "new" / "data")
     with a_careless_umask(0):
-        first = installation.key(settings)
+        installation.prepare(settings)
+    first = installation.key(settings)
+    installation.prepare(on_a_laptop(tmp_path / "other"))
     assert len(first) == 32 and first != installation.key(on_a_laptop(tmp_path / "other"))
     assert mode(settings.data_dir) == 0o700
-    assert mode(settings.data_dir / "key") == 0o600
-    assert [path.name for path in settings.data_dir.iterdir()] == ["key"]
+    assert {path.name: mode(path) for path in settings.data_dir.iterdir()} == {"key": 0o600, "cognate.sqlite": 0o600}
+    installation.prepare(settings)
     assert installation.key(settings) == first
 
 
@@ -73,7 +76,9 @@ def test_the_database_file_is_for_its_owner_only_too(tmp_path: Path, another_app
     """Also in a directory that was there before, and open to all."""
     tmp_path.chmod(0o755)
     with a_careless_umask(0):
-        app = another_app(Settings(data_dir=tmp_path, key=KEY))
+        settings = Settings(data_dir=tmp_path, key=KEY)
+        installation.prepare(settings)
+        app = another_app(settings)
         installation.migrate(app, app.extensions["cognate"].seal)
     found = {path.name: mode(path) for path in tmp_path.iterdir()}
     assert found.pop("cognate.sqlite") == 0o600
@@ -85,7 +90,9 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from app import installation; from app.config import Settings\n"
         "sys.stdin.read()\n"
-        "print(installation.key(Settings(data_dir=Path(sys.argv[1]))).hex())"
+        "settings = Settings(data_dir=Path(sys.argv[1]))\n"
+        "installation.prepare(settings)\n"
+        "print(installation.key(settings).hex())"
     )
     running = [
         subprocess.Popen(
@@ -102,7 +109,7 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
         process.stdin = None
     said = {process.communicate(timeout=60)[0] for process in running}
     assert len(said) == 1 and len(said.pop().strip()) == 64
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["key"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["cognate.sqlite", "key"]
 
 
 def test_a_given_key_needs_no_file(tmp_path: Path) -> None:
@@ -137,29 +144,69 @@ def test_a_key_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["/dev/null/data", "/proc/cognate"])
-def test_a_data_directory_that_cannot_be_made_is_named(place: str, another_app: Callable[..., Flask]) -> None:
-    with pytest.raises(SettingsError, match=f"COGNATE_DATA_DIR {place} cannot be written to: "):
-        installation.key(on_a_laptop(Path(place)))
+def test_a_data_directory_that_cannot_be_made_is_named(place: str) -> None:
     with pytest.raises(SettingsError, match=f"COGNATE_DATA_DIR: {place} cannot be made: "):
-        another_app(on_a_laptop(Path(place)))
+        installation.prepare(on_a_laptop(Path(place)))
+    with pytest.raises(SettingsError, match=f"COGNATE_DATA_DIR {place} cannot be written to: "):
+        installation.prepare(on_a_laptop(Path(place), database_url="sqlite:////dev/null"))
 
 
 def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path, another_app: Callable[..., Flask]) -> None:
     (tmp_path / "data").write_text("")
+    settings = on_a_laptop(tmp_path / "data")
+    with pytest.raises(SettingsError, match="COGNATE_DATA_DIR: .*/data cannot be made: (File exists|Not a directory)."):
+        installation.prepare(settings)
     for attempt in (installation.key, another_app):
-        with pytest.raises(SettingsError, match="COGNATE_DATA_DIR.*/data cannot be .*: (File exists|Not a directory)."):
-            attempt(on_a_laptop(tmp_path / "data"))
+        with pytest.raises(SettingsError, match="The data directory .*/data .COGNATE_DATA_DIR. has no "):
+            attempt(settings)
 
 
-def test_a_data_directory_of_somebody_else_is_named(tmp_path: Path) -> None:
+def test_a_data_directory_of_somebody_else_is_named(tmp_path: Path, another_app: Callable[..., Flask]) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     (closed / "key").write_text(ENCODED)
     if os.geteuid():
         closed.chmod(0)
-    with somebody_else(), pytest.raises(SettingsError, match="COGNATE_DATA_DIR .*/closed cannot be written to: Perm"):
-        installation.key(on_a_laptop(closed))
+    settings = on_a_laptop(closed)
+    with somebody_else():
+        with pytest.raises(SettingsError, match="COGNATE_DATA_DIR: .*/closed.* cannot be made: Perm"):
+            installation.prepare(settings)
+        with pytest.raises(SettingsError, match="The database file .*/closed/cognate.sqlite cannot be used: Perm"):
+            another_app(settings)
+        with pytest.raises(SettingsError, match="The key file .*/closed/key cannot be read: Perm"):
+            installation.key(settings)
     closed.chmod(0o700)
+
+
+# -- a directory that is not the installation's ----------------------------------------------------------------
+
+
+def test_whatever_only_reads_leaves_nothing_in_a_wrong_directory(
+    tmp_path: Path, another_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where `var` is another one than it was for who made the installation
+    with pytest.raises(SettingsError) as refused:
+        another_app(Settings())
+    assert str(refused.value) == (
+        f"The data directory {tmp_path}/var (COGNATE_DATA_DIR) has no database: name the right one, or run "
+        "`cognate migrate` for a new installation."
+    )
+    with pytest.raises(SettingsError, match=f"The database file {tmp_path}/there.sqlite .COGNATE_DATABASE_URL. does"):
+        another_app(config.read({"COGNATE_DATABASE_URL": "sqlite:///there.sqlite"}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_its_key_is_refused_and_no_key_is_made(
+    settings: Settings, tmp_path: Path, another_app: Callable[..., Flask]
+) -> None:
+    """On PostgreSQL the database is found from everywhere. A key that a migration made beside it would be a wrong one,
+    and would be in the way of the right one."""
+    elsewhere = replace(settings, key=b"", data_dir=tmp_path / "elsewhere")
+    for attempt in (another_app, installation.prepare):
+        with pytest.raises(SettingsError) as refused:
+            attempt(elsewhere)
+        assert str(refused.value).startswith(f"The data directory {tmp_path}/elsewhere (COGNATE_DATA_DIR) has no key: ")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 # -- what the key opens ----------------------------------------------------------------------------------------
@@ -186,6 +233,7 @@ def test_two_installations_have_nothing_in_common(tmp_path: Path, another_app: C
     digests = set()
     for name in "ab":
         settings = Settings(data_dir=tmp_path / name, key=KEY)
+        installation.prepare(settings)
         app = another_app(settings)
         assert app.secret_key is None
         with pytest.raises(SettingsError, match="has not been migrated; run `cognate migrate`"):

@@ -403,4 +403,4 @@ def test_another_server_does_not_start_on_an_empty_database_either(server: Serve
     running = server(*GUNICORN, "--no-control-socket")
     (running.directory / "cognate.sqlite").unlink()
     assert running.spawn().wait(timeout=WITHIN) != 0
-    assert "The database is empty; run `cognate migrate` with the same settings." in running.log
+    assert "has no database: name the right one, or run `cognate migrate` for a new installation." in running.log

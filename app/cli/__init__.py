@@ -48,7 +48,9 @@ def main() -> None:
 
 def for_migrations() -> Flask:
     """For whoever writes one: `flask --app app.cli:for_migrations db revision --autogenerate`, `db check`."""
-    app = create_app()
+    settings = config.read(os.environ)
+    installation.prepare(settings)
+    app = create_app(settings)
     installation.migratable(app)
     return app
 
@@ -79,6 +81,7 @@ def serve() -> None:
 def migrate() -> None:
     """Bring the database to this version."""
     settings = _settings()
+    installation.prepare(settings)
     app = create_app(settings)
     installation.migrate(app, app.extensions["cognate"].seal)
     click.echo("The database is up to date.")
@@ -91,6 +94,7 @@ def demo_command(seed_only: bool) -> None:
     settings = _settings()
     if not settings.development:
         raise SettingsError("The demo has a known user and an open outbox: it needs COGNATE_MODE=development.")
+    installation.prepare(settings)
     app = create_app(settings)
     if installation.pending_migrations(app) or app.secret_key is None:
         installation.migrate(app, app.extensions["cognate"].seal)

@@ -209,6 +209,7 @@ def test_an_error_is_one_line_and_tells_settings_from_the_rest(
 def test_an_empty_database_says_what_to_run(
     run: Run, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "empty.sqlite").touch()
     monkeypatch.setenv("COGNATE_DATABASE_URL", f"sqlite:///{tmp_path}/empty.sqlite")
     monkeypatch.setattr(server, "create_app", cli.create_app)
     monkeypatch.setenv("COGNATE_PORT", "1")
@@ -234,7 +235,11 @@ def test_from_nothing_to_an_access_key(tmp_path: Path) -> None:
     environ = {"COGNATE_DATA_DIR": str(tmp_path / "data")}
     refused = cognate("serve", environ=environ)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == "cognate: The database is empty; run `cognate migrate` with the same settings.\n"
+    assert refused.stderr == (
+        f"cognate: The data directory {tmp_path}/data (COGNATE_DATA_DIR) has no database: name the right one, or run "
+        "`cognate migrate` for a new installation.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
     migrated = cognate("migrate", environ=environ)
     assert (migrated.returncode, migrated.stdout, migrated.stderr) == (0, "The database is up to date.\n", "")
     created = cognate("access-key", "create", environ=environ)
@@ -248,12 +253,15 @@ def test_from_nothing_to_an_access_key(tmp_path: Path) -> None:
 def test_the_wrong_key_is_refused_before_anything_is_served(tmp_path: Path) -> None:
     environ = {"COGNATE_DATA_DIR": str(tmp_path)}
     assert cognate("migrate", environ=environ).returncode == 0
-    (tmp_path / "key").unlink()  # lost, and made anew by the next start
-    for command in (["serve"], ["migrate"], ["access-key", "list"]):
-        refused = cognate(*command, environ=environ)
-        assert (refused.returncode, refused.stdout) == (2, "")
-        assert refused.stderr.startswith("cognate: The key is not the one that this database was made with")
-        assert refused.stderr.count("\n") == 1
+    for damage, said in (
+        (lambda key: key.unlink(), f"cognate: The data directory {tmp_path} (COGNATE_DATA_DIR) has no key: "),
+        (lambda key: key.write_text(KEY_TEXT), "cognate: The key is not the one that this database was made with"),
+    ):
+        damage(tmp_path / "key")
+        for command in (["serve"], ["migrate"], ["access-key", "list"]):
+            refused = cognate(*command, environ=environ)
+            assert (refused.returncode, refused.stdout) == (2, "")
+            assert refused.stderr.startswith(said) and refused.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ def applied(another_app: Callable[[Settings], Flask]) -> Callable[[Settings], Fl
     """Makes applications that can migrate."""
 
     def make(settings: Settings) -> Flask:
+        installation.prepare(settings)
         app = another_app(settings)
         installation.migratable(app)
         return app
