@@ -1,7 +1,7 @@
 """`POST /`: target, signature, JSON, shape, caller, operation, reply; and `OPTIONS /` for browsers.
 
 A signature is verified before anything of the body is looked at: what a stranger sends to an administrative operation
-is hashed and dropped.
+is hashed and dropped. To the operations that anybody may call, he can send no more than LARGEST_UNSIGNED.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ CORS = (
     ("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"),
 )
 PREFLIGHT = (("Access-Control-Allow-Methods", "POST, OPTIONS"), ("Access-Control-Max-Age", "172800"))
+LARGEST_UNSIGNED = 128 * 1024
+"""Bytes of a body that nobody has signed. A signed one may have as many as the application takes: images and templates
+are sent in them."""
 DEFAULT_HEADERS = "Content-Type, X-Amz-Target, X-Amz-User-Agent, Cache-Control, Authorization, X-Amz-Date"
 
 
@@ -49,7 +52,7 @@ def serve() -> Response:
     refusal: Refusal | None = None
     try:
         found = _operation(request.headers.get("X-Amz-Target", ""))
-        reply = found.run(_call(env, found, _body()))
+        reply = found.run(_call(env, found, _body(found)))
         payload = b"" if found.output is None else orjson.dumps(reply or {})
     except Refusal as refused:
         refusal = refused
@@ -69,6 +72,10 @@ def serve() -> Response:
 
 
 def _operation(target: str) -> Operation:
+    if not target:
+        raise drawing.UnknownOperation(
+            f"The header X-Amz-Target is missing. It names the operation: {TARGET}InitiateAuth, for example."
+        )
     name = target.removeprefix(TARGET)
     found = OPERATIONS.get(name) if target.startswith(TARGET) else None
     if found is None:
@@ -78,13 +85,15 @@ def _operation(target: str) -> Operation:
     return found
 
 
-def _body() -> bytes:
+def _body(operation: Operation) -> bytes:
     if request.mimetype not in ACCEPTED:
         raise drawing.Serialization(f"The Content-Type must be {CONTENT_TYPE}.")
+    if operation.who != "signed":
+        request.max_content_length = LARGEST_UNSIGNED
     try:
         return request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise drawing.RequestEntityTooLarge from None
+        raise drawing.RequestEntityTooLarge(f"The body must be no longer than {request.max_content_length} bytes.") from None
 
 
 def _call(env: Env, operation: Operation, body: bytes) -> caller.Call:

@@ -3,6 +3,9 @@
 A shape of the model becomes an object that reads a JSON value. A value of the wrong JSON type is a
 SerializationException at once; values that break a constraint are collected and refused together. What is read is
 clean: unknown members and nulls are gone, so an operation meets nothing that was not checked.
+
+Anybody may send anything, so the work is bounded before it is done: a size is looked at before the parts, every text,
+list and map has one, and nothing is looked at beyond the violations that are told.
 """
 
 from __future__ import annotations
@@ -22,6 +25,12 @@ DEEPEST = 20
 """Levels of a free document: enough for any, and nothing that later recurses into it gets lost."""
 MOST_TOLD = 100
 """Violations of one request: a list of nothing but empty members would be told at thirty times its own length."""
+LONGEST_TOLD = 1024
+"""Characters of a value that a refusal repeats."""
+LONGEST = 131072
+"""Characters of a text, and MOST members of a list or map, for which the model names no bound. It has no longer texts;
+the longest list of this kind that anybody needs is all attributes of a user, some seventy."""
+MOST = 1000
 NO_NUL = "Member must not contain the character U+0000"
 """PostgreSQL can store every character but this one."""
 RANGES = {"integer": (-(2**31), 2**31 - 1, "Integer"), "long": (-(2**63), 2**63 - 1, "Long")}
@@ -32,8 +41,9 @@ def check(shape: Structure, value: Any) -> dict[str, Any]:
     wrong: list[str] = []
     found = shape.read(value, "", wrong)
     if wrong:
-        count = f"{len(wrong)} validation error{'s' if len(wrong) > 1 else ''} detected: "
-        raise errors.InvalidParameter(count + "; ".join(wrong))
+        told = wrong[:MOST_TOLD]
+        count = f"{len(told)} validation error{'s' if len(told) > 1 else ''} detected: "
+        raise errors.InvalidParameter(count + "; ".join(told))
     return found
 
 
@@ -52,6 +62,12 @@ def _null(path: str) -> str:
 
 def _violation(shown: str, path: str, reason: str) -> str:
     return f"Value {shown}at '{path}' failed to satisfy constraint: {reason}"
+
+
+def _shown(value: Any) -> str:
+    """A value as a refusal repeats it, with the blank that follows it."""
+    text = str(value)
+    return f"'{text if len(text) <= LONGEST_TOLD else text[:LONGEST_TOLD] + '…'}' "
 
 
 def _inconvertible(value: Any, wanted: str) -> Serialization:
@@ -79,7 +95,7 @@ class Scalar:
     def read(self, value: Any, path: str, wrong: list[str]) -> Any:
         broken = self.broken(value)
         if broken:
-            shown = "" if self.secret else f"'{value}' "
+            shown = "" if self.secret else _shown(value)
             wrong.extend(_violation(shown, path, reason) for reason in broken)
         return value
 
@@ -111,14 +127,14 @@ class String(Scalar):
             raise _inconvertible(value, "String")
         found = []
         size = len(value)
-        too_long = self.longest is not None and size > self.longest
-        # What is too long is not looked at any further: a pattern may take longer than its text is long.
-        if self.matches is not None and not too_long and not self.matches(value):
+        longest = LONGEST if self.longest is None else self.longest
+        if size > longest:
+            # Not looked at any further: a pattern may take longer than its text is long.
+            return [_at_most(longest)]
+        if self.matches is not None and not self.matches(value):
             found.append(_pattern(self.told or ""))
         if size < self.shortest:
             found.append(_at_least(self.shortest))
-        if too_long:
-            found.append(_at_most(self.longest or 0))
         if self.enum and value not in self.enum:
             found.append(_enum(self.enum))
         if "\0" in value:
@@ -214,11 +230,15 @@ class Sequence:
     def read(self, value: Any, path: str, wrong: list[str]) -> list[Any]:
         if type(value) is not list:
             raise Serialization("Unexpected field type")
+        # Nulls count here, that are nobody's members: as many as were sent are as many as would be looked at.
+        if len(value) > _most(self):
+            wrong.append(_violation("", path, _at_most(_most(self))))
+            return []
         given = [one for one in value if one is not None]
         size = len(given)
         if isinstance(self.member, Scalar):
-            if any([self.member.broken(one) for one in given]):
-                shown = "" if self.secret or self.member.secret else f"'[{', '.join(map(str, given))}]' "
+            if any(self.member.broken(one) for one in given):
+                shown = "" if self.secret or self.member.secret else _shown(_listed(given))
                 every = ", ".join(self.member.rules)
                 wrong.append(_violation(shown, path, f"Member must satisfy constraint: [{every}]"))
         else:
@@ -229,8 +249,14 @@ class Sequence:
                     break
                 read.append(member.read(one, f"{path}.{place}.member", wrong))
             given = read
-        wrong.extend(_violation("", path, reason) for reason in _size(self, size))
+        if size < self.shortest:
+            wrong.append(_violation("", path, _at_least(self.shortest)))
         return given
+
+
+def _listed(members: list[Any]) -> str:
+    """As Java prints a list. Each member is cut as the whole will be, or it would be put together first."""
+    return f"[{', '.join(str(one)[:LONGEST_TOLD] for one in members[:LONGEST_TOLD])}]"
 
 
 @dataclass(frozen=True)
@@ -243,17 +269,22 @@ class Map:
     def read(self, value: Any, path: str, wrong: list[str]) -> dict[str, Any]:
         if type(value) is not dict:
             raise Serialization("Unexpected field type")
+        if len(value) > _most(self):
+            wrong.append(_violation("", path, _at_most(_most(self))))
+            return {}
         given = {key: one for key, one in value.items() if one is not None}
-        if any([self.key.broken(key) for key in given]):
+        if any(self.key.broken(key) for key in given):
             wrong.append(_violation("", path, f"Map keys must satisfy constraint: [{', '.join(self.key.rules)}]"))
+            return {}  # and no path is made of such a key
         if isinstance(self.value, Scalar):
-            if any([self.value.broken(one) for one in given.values()]):
+            if any(self.value.broken(one) for one in given.values()):
                 every = ", ".join(self.value.rules)
                 wrong.append(_violation("", path, f"Map value must satisfy constraint: [{every}]"))
         else:
             inner = self.value
             given = {key: inner.read(one, f"{path}.{key}.member", wrong) for key, one in given.items()}
-        wrong.extend(_violation("", path, reason) for reason in _size(self, len(given)))
+        if len(given) < self.shortest:
+            wrong.append(_violation("", path, _at_least(self.shortest)))
         return given
 
 
@@ -303,12 +334,8 @@ def _enum(values: Iterable[str]) -> str:
     return f"Member must satisfy enum value set: [{', '.join(values)}]"
 
 
-def _size(shape: Sequence | Map, size: int) -> list[str]:
-    if size < shape.shortest:
-        return [_at_least(shape.shortest)]
-    if shape.longest is not None and size > shape.longest:
-        return [_at_most(shape.longest)]
-    return []
+def _most(shape: Sequence | Map) -> int:
+    return MOST if shape.longest is None else shape.longest
 
 
 # -- patterns ---------------------------------------------------------------------------------------------------
@@ -320,16 +347,25 @@ _ASCII = {
     category: "".join(re.escape(chr(code)) for code in range(128) if unicodedata.category(chr(code))[0] == category)
     for category in _STANDS_FOR
 }
-_AROUND = re.compile(r"(\[[^\]]*\])\*(.+?)\1\*")
+_AROUND = re.compile(r"(?P<any>\[[^\]]*\])(?P<times>[*+])(?P<middle>.+?)(?P=any)(?P=times)")
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a whole text is of this pattern."""
     around = _AROUND.fullmatch(pattern)
     if around:
-        # `X*middleX*`: tried as it stands, a long text that fails takes the square or the cube of its length.
-        every, middle = _translated(around[1] + "*"), _translated(around[2])
-        return lambda text: every.fullmatch(seen := _seen(text)) is not None and middle.search(seen) is not None
+        # `X*aX*bX*` or `X+aX+`: tried as it stands, a long text that fails takes the square or the cube of its length.
+        # But X has the characters of a and b, too: the text is all of X, and a, then b, stands somewhere inside.
+        every = _translated(around["any"] + around["times"])
+        literals = around["middle"].split(around["any"] + "*")
+        in_order = _translated("(?s)" + "".join(f"(?>.*?{literal})" for literal in literals))
+        edge = 1 if around["times"] == "+" else 0
+
+        def matches(text: str) -> bool:
+            seen = _seen(text)
+            return bool(every.fullmatch(seen) and in_order.match(seen, edge, len(seen) - edge))
+
+        return matches
     whole = _translated(pattern)
     return lambda text: whole.fullmatch(_seen(text)) is not None
 

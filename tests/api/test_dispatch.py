@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -87,7 +88,11 @@ def test_other_json_types_are_taken_too(http: FlaskClient, content_type: str) ->
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("", "The X-Amz-Target header names no operation of Amazon Cognito user pools."),
+        (
+            "",
+            "The header X-Amz-Target is missing. It names the operation: "
+            "AWSCognitoIdentityProviderService.InitiateAuth, for example.",
+        ),
         ("SignUp", "The X-Amz-Target header names no operation of Amazon Cognito user pools."),
         (TARGET + "Signup", "The X-Amz-Target header names no operation of Amazon Cognito user pools."),
         (TARGET, "The X-Amz-Target header names no operation of Amazon Cognito user pools."),
@@ -119,7 +124,7 @@ def test_an_unknown_operation_is_refused(http: FlaskClient, target: str, sentenc
         pytest.param(b'{"Username": "a\x00b"}', id="a raw zero byte"),
         pytest.param(b'{"Username": 12345678901234567890123456789012345678901234567890}', id="a huge number"),
         pytest.param(b'{"Username": ' + b"9" * 100_000 + b"}", id="a number of 100,000 digits"),
-        pytest.param(b'{"a":' * 100_000, id="depth"),
+        pytest.param(b'{"a":' * 20_000, id="depth"),
         pytest.param(b'{"UserAttributes":' + b"[" * 500 + b"]" * 500 + b"}", id="lists of lists"),
         pytest.param(b'{"Username": "a"} {"Username": "b"}', id="two objects"),
     ],
@@ -146,6 +151,36 @@ def test_what_is_too_large_is_refused(app: Flask, http: FlaskClient) -> None:
     assert answer.status_code == 413
     assert body(answer)["__type"] == "RequestEntityTooLargeException"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_an_attacker_who_signs_nothing_gets_no_more_than_128_kib_read(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr(orjson, "loads", lambda data: read.append(data) or {})
+    for operation in ("SignUp", "GetUser", "GetDerivedToken", "UpdateAuthEventFeedback"):
+        answer = raw(http, b"{}".ljust(128 * 1024 + 1), target=TARGET + operation)
+        if operation in registry.OPERATIONS:
+            assert answer.status_code == 413
+            assert body(answer)["message"] == "The body must be no longer than 131072 bytes."
+    assert read == []
+    assert raw(http, b"{}".ljust(128 * 1024)).status_code == 400
+    assert len(read) == 1
+
+
+def test_what_an_attacker_sends_without_a_signature_to_administrators_operations_is_not_parsed(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orjson, "loads", lambda data: pytest.fail("parsed"))
+    for operation, declared in registry.OPERATIONS.items():
+        if declared.who == "signed":
+            answer = raw(http, b"{" * 500_000, target=TARGET + operation)
+            assert body(answer)["__type"] == "MissingAuthenticationTokenException"
+
+
+def test_a_signed_body_may_be_larger(api: Api) -> None:
+    name, sentence = api.refused("CreateUserPool", PoolName="p", EmailVerificationMessage="x" * 1_000_000)
+    assert (name, sentence[-20:]) == ("InvalidParameter", "than or equal to 20000"[-20:])
 
 
 def test_of_two_members_with_one_name_the_last_is_checked_and_used(http: FlaskClient) -> None:

@@ -274,20 +274,95 @@ def test_every_pattern_takes_the_values_of_a_tame_request() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["{####}" * 3333 + "\x01", "{##" * 6666 + "\x01", "x" * 19999 + "\x01"])
-@pytest.mark.parametrize("member", ["EmailMessage", "EmailMessageByLink"])
-def test_a_pattern_does_not_hang_the_server(member: str, text: str) -> None:
-    began = time.process_time()
-    refused("CreateUserPool", {"PoolName": "p", "VerificationMessageTemplate": {member: text}})
-    assert time.process_time() - began < 0.5
+TOKENS = ("a", "@", "é", "{####}", "{##", "##}", ":", "arn:a:a:a:1:a", "-", "_0", ".", "0", "=", " a", "*")
+"""What the model's patterns repeat, and part at."""
+
+
+def patterns() -> dict[str, int]:
+    """Those of the model, as they are applied, and the longest text that each has to look at."""
+    found = {}
+    for name, shape in registry.MODEL["shapes"].items():
+        applied = registry.LIVE_PATTERNS.get(name, ("", shape.get("pattern")))[1]
+        if applied is not None:
+            found[applied] = max(found.get(applied, 0), shape.get("max", shapes.LONGEST))
+    return found
+
+
+@pytest.mark.parametrize(("pattern", "longest"), patterns().items())
+def test_no_text_makes_a_pattern_hang_the_server(pattern: str, longest: int) -> None:
+    matches = shapes.matcher(pattern)
+    for head in ("", "arn:a:", "{##"):
+        for token in TOKENS:
+            for tail in ("", "\x01", " "):
+                text = (head + token * (longest // len(token)))[: longest - 1] + tail
+                began = time.process_time()
+                matches(text)
+                assert time.process_time() - began < 0.5, (head, token, tail)
+
+
+@pytest.mark.parametrize(
+    ("text", "matches"), [("a@b", True), ("a@b@c", True), ("@b", False), ("a@", False), ("@@@", True), ("ab", False)]
+)
+def test_an_address_has_something_before_its_sign_and_after_it(text: str, matches: bool) -> None:
+    assert shapes.matcher(registry.MODEL["shapes"]["EmailAddressType"]["pattern"])(text) is matches
+
+
+@pytest.mark.parametrize(
+    ("text", "matches"), [("{##x##}", True), ("a{####}b", True), ("{##", False), ("##}{##", False), ("{###}", False)]
+)
+def test_a_link_has_an_end_after_its_beginning(text: str, matches: bool) -> None:
+    pattern = registry.MODEL["shapes"]["EmailVerificationMessageByLinkType"]["pattern"]
+    assert shapes.matcher(pattern)(text) is matches
 
 
 def test_a_list_of_nothing_is_not_told_at_length() -> None:
-    """Two megabytes of them would be answered with sixty, to anybody."""
+    """All of them would be answered with thirty times their length, to anybody."""
     for empty in ({}, {"Name": ""}):
-        said = refused("SignUp", {"ClientId": "1", "Username": "a", "UserAttributes": [empty] * 10_000})
+        said = refused("SignUp", {"ClientId": "1", "Username": "a", "UserAttributes": [empty] * shapes.MOST})
         assert said.startswith(f"{shapes.MOST_TOLD} validation errors detected: Value ")
         assert len(said) < 50_000
+
+
+SIGN_UP = {"ClientId": "1", "Username": "a"}
+DELETE = {"AccessToken": "a"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "given", "sentence"),
+    [
+        ("SignUp", {**SIGN_UP, "UserAttributes": [object()] * 1001}, "'userAttributes' … equal to 1000"),
+        ("SignUp", {**SIGN_UP, "UserAttributes": [None] * 100_000}, "'userAttributes' … equal to 1000"),
+        ("DeleteUserAttributes", {**DELETE, "UserAttributeNames": [object()] * 1001}, "… equal to 1000"),
+        ("SignUp", {**SIGN_UP, "ClientMetadata": dict.fromkeys(range(1001))}, "'clientMetadata' … equal to 1000"),
+        ("CreateUserPool", {"PoolName": "p", "Schema": [object()] * 51}, "'schema' … equal to 50"),
+        ("CreateUserPool", {"PoolName": "p", "AcrConfiguration": dict.fromkeys(range(5))}, "… equal to 4"),
+        ("GetUser", {"AccessToken": "a." * 65_537}, "Value at 'accessToken' … equal to 131072"),
+    ],
+)
+def test_a_size_is_looked_at_before_what_has_it(operation: str, given: Any, sentence: str) -> None:
+    said = refused(operation, given)
+    before, after = sentence.split("…")
+    assert said.startswith("1 validation error detected: ") and before.strip() in said and said.endswith(after.strip())
+
+
+def test_nothing_is_looked_at_beyond_what_is_told() -> None:
+    """Of a list of words the first that is wrong is enough; of a list of structures a hundred."""
+    refused("DeleteUserAttributes", {**DELETE, "UserAttributeNames": ["", object()]})
+    refused("SignUp", {**SIGN_UP, "ClientMetadata": {"a": "x" * (shapes.LONGEST + 1), "b": object()}})
+    refused("SignUp", {**SIGN_UP, "UserAttributes": [{}] * shapes.MOST_TOLD + [object()]})
+
+
+@pytest.mark.parametrize("value", ["x" * 20_001, ["x" * 5000], ["x"] * 999])
+def test_a_value_is_repeated_only_so_far(value: Any) -> None:
+    member = {"AliasAttributes": value} if isinstance(value, list) else {"EmailVerificationMessage": value}
+    said = refused("CreateUserPool", {"PoolName": "p", **member})
+    assert len(said) < shapes.LONGEST_TOLD + 400
+    assert "…' at '" in said
+
+
+def test_a_key_that_is_wrong_is_not_repeated_as_a_path() -> None:
+    said = refused("CreateUserPool", {"PoolName": "p", "AcrConfiguration": {"k" * 2000: {}}})
+    assert "kkk" not in said
 
 
 def test_deep_json_does_not_exhaust_the_stack() -> None:
