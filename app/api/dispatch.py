@@ -88,12 +88,17 @@ def _operation(target: str) -> Operation:
 def _body(operation: Operation) -> bytes:
     if request.mimetype not in ACCEPTED:
         raise drawing.Serialization(f"The Content-Type must be {CONTENT_TYPE}.")
-    if operation.who != "signed":
-        request.max_content_length = LARGEST_UNSIGNED
+    longest = current_app.config["MAX_CONTENT_LENGTH"] if operation.who == "signed" else LARGEST_UNSIGNED
+    refusal = drawing.RequestEntityTooLarge(f"The body must be no longer than {longest} bytes.")
+    # Of a body that does not say how long it is, Werkzeug reads as many bytes as it may and is silent about the rest.
+    request.max_content_length = longest + 1
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise drawing.RequestEntityTooLarge(f"The body must be no longer than {request.max_content_length} bytes.") from None
+        raise refusal from None
+    if len(body) > longest:
+        raise refusal
+    return body
 
 
 def _call(env: Env, operation: Operation, body: bytes) -> caller.Call:

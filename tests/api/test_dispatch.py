@@ -1,5 +1,6 @@
 """The way of a request through the door: what is answered, in which form, and what never gets in."""
 
+import io
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -166,6 +167,17 @@ def test_an_attacker_who_signs_nothing_gets_no_more_than_128_kib_read(
     assert read == []
     assert raw(http, b"{}".ljust(128 * 1024)).status_code == 400
     assert len(read) == 1
+
+
+def test_a_body_that_does_not_say_how_long_it_is_is_not_cut(http: FlaskClient) -> None:
+    for length, status in ((128 * 1024, 400), (128 * 1024 + 1, 413), (3_000_000, 413)):
+        answer = http.post(
+            "/",
+            input_stream=io.BytesIO(b"{}".ljust(length)),
+            headers={"X-Amz-Target": TARGET + "SignUp", "Content-Type": CONTENT_TYPE},
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+        assert answer.status_code == status
 
 
 def test_what_an_attacker_sends_without_a_signature_to_administrators_operations_is_not_parsed(
