@@ -12,10 +12,10 @@ from flask import Flask
 
 from app import error_page
 from app.env import Env
-from app.hosted import errors, logo, mfa, outbox, passwords, sign_in, sign_up, status, theme
+from app.hosted import errors, logo, mfa, outbox, passwords, sign_in, sign_out, sign_up, status, theme
 from app.hosted.page import bp
 
-__all__ = ["logo", "mfa", "open_on", "passwords", "sign_in", "sign_up", "status"]
+__all__ = ["logo", "mfa", "open_on", "passwords", "sign_in", "sign_out", "sign_up", "status"]
 
 
 def open_on(app: Flask, env: Env) -> None:

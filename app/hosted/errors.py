@@ -138,7 +138,8 @@ PAGES = {
     "redirect_missing": Words(WAY_IN, "The address to go back to (redirect_uri) is missing."),
     "logout_mismatch": Words(
         "You are still signed in",
-        "The address to go to after signing out (logout_uri) is not registered for this client.",
+        "The address to go to after signing out (post_logout_redirect_uri or logout_uri) is not registered for this "
+        "client.",
     ),
     "invalid_request": Words(
         WAY_IN,

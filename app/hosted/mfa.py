@@ -12,7 +12,7 @@ from app.accounts import factors
 from app.crypto import totp
 from app.crypto.seal import SealBroken
 from app.env import Env
-from app.hosted import memory, qr, theme
+from app.hosted import memory, qr, theme, words
 from app.hosted.errors import Stop
 from app.hosted.forms import (
     AppCodeForm,
@@ -227,8 +227,7 @@ def recovery_form(client: Client) -> PasswordAgainForm:
     person = _signed_in(client)
     if not recovery.may_renew(person):
         raise Stop("no_second_factor")
-    typed = (getattr(person.user, name) for name in client.pool.username_attributes)
-    return PasswordAgainForm(username=next(filter(None, typed), person.user.username))
+    return PasswordAgainForm(username=words.account_name(client.pool, person.user))
 
 
 def _signed_in(client: Client) -> SignedIn:

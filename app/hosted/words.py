@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from app.hosted.forms import AttributeField, AttributeKind, PasswordRule
-from app.models import Client, Pool
+from app.models import Client, Pool, User
 from app.policy.attributes import ADDRESSES
 
 LABELS = {
@@ -57,6 +57,12 @@ def _place(name: str) -> tuple[int, str]:
 def has_username(pool: Pool) -> bool:
     """Whether sign-up asks for a name: not where one address is the name."""
     return len(pool.username_attributes) != 1
+
+
+def account_name(pool: Pool, user: User) -> str:
+    """What a user signs in with. In a pool of addresses that is one of these: the username is an id nobody knows."""
+    addresses = (getattr(user, name) for name in pool.username_attributes)
+    return next(filter(None, addresses), user.username)
 
 
 def username_field(pool: Pool) -> str:

@@ -26,7 +26,7 @@ def open_on(app: Flask, env: Env) -> None:
     add("/oauth2/token", "token", server.token, methods=["POST", "GET", "OPTIONS"])
     add("/oauth2/userInfo", "userinfo", userinfo.userinfo, methods=["GET", "POST", "OPTIONS"])
     add("/oauth2/revoke", "revoke", server.revoke, methods=["POST", "GET", "OPTIONS"])
-    add("/logout", "logout", logout.logout, methods=["GET"])
+    add("/logout", "logout", logout.logout, methods=["GET", "POST"])
     add(well_known.DISCOVERY, "discovery", well_known.discovery, methods=["GET", "OPTIONS"])
     add(well_known.JWKS, "jwks", well_known.jwks, methods=["GET", "OPTIONS"])
     errors.handle_on(door)

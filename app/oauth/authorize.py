@@ -16,21 +16,18 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
 
 from flask import Response, abort, request, url_for
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from app import error_page, web
 from app.env import Env
 from app.errors import Refusal, UnknownPool
 from app.models import Pool
-from app.oauth import again, client, errors, redirects
+from app.oauth import again, client, errors, query, redirects
 from app.oauth.client import OAuthClient
 from app.oauth.redirects import Pairs, Unanswerable
-from app.oauth.server import FORM, MOST_PARAMETERS
 from app.signin import browser, step_up
-from app.tokens import claims, codes
+from app.tokens import claims, codes, verify
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +38,6 @@ ONCE = (
 ).split()
 """Parameters that mean something here; others are passed over, however often they come (RFC 6749, 3.1)."""
 PROMPTS = ("none", "login", "select_account", "consent")
-LONGEST_FORM = 16 * 1024
-"""Bytes; they become a URL."""
 LONGEST_NONCE = 2048
 
 S256 = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -70,6 +65,8 @@ class Asked:
     redirect_uri: str = field(init=False)
     scope: str = field(init=False)
     prompts: frozenset[str] = field(init=False)
+    hinted: str | None = field(init=False, default=None)
+    """The user that the client expects (`id_token_hint`), by `sub`."""
     max_age: int | None = field(init=False)
 
     def get(self, name: str) -> str | None:
@@ -90,8 +87,8 @@ def authorize() -> Response:
     env = web.current_env()
     try:
         if request.method == "POST":
-            return redirects.to(redirects.with_query(url_for("oauth.authorize"), parameters(_form())), 303)
-        asked = Asked(env, pool, parameters(request.query_string))
+            return redirects.to(redirects.with_query(url_for("oauth.authorize"), query.posted()), 303)
+        asked = Asked(env, pool, query.parameters(request.query_string))
         for check in WHO:
             check(asked)
     except Unanswerable as reason:
@@ -109,29 +106,6 @@ def authorize() -> Response:
         log.exception("request %s failed", web.request_id())
         description = f"The server failed; request {web.request_id()}."
         return _to_client(asked, [("error", "server_error"), ("error_description", description)])
-
-
-def parameters(query: bytes) -> Pairs:
-    try:
-        return parse_qsl(
-            query.decode("utf-8", "surrogateescape"),
-            keep_blank_values=True,
-            errors="surrogateescape",
-            max_num_fields=MOST_PARAMETERS,
-        )
-    except ValueError:
-        raise Unanswerable("invalid_request") from None
-
-
-def _form() -> bytes:
-    request.max_content_length = LONGEST_FORM
-    try:
-        body = request.get_data()
-    except RequestEntityTooLarge:
-        raise Unanswerable("invalid_request") from None
-    if request.mimetype != FORM:
-        raise Unanswerable("invalid_request")
-    return body
 
 
 # -- who asks, and where may the answer go? --------------------------------------------------------------------
@@ -235,6 +209,20 @@ def check_max_age(asked: Asked) -> None:
     asked.max_age = int(max_age) if max_age is not None else None
 
 
+def check_hint(asked: Asked) -> None:
+    """The ID token of this client and this pool that names the expected user (OpenID Connect Core, 3.1.2.1)."""
+    given = asked.get("id_token_hint")
+    if given is None:
+        return
+    hint = verify.hint(asked.env, given, pool=asked.pool)
+    if hint is not None and hint.client_id == asked.client.row.id:
+        asked.hinted = hint.user_sub
+    elif "none" in asked.prompts:
+        raise Refused("login_required", "The id_token_hint is not an ID token that was issued to this client.")
+    else:
+        raise Refused("invalid_request", "The id_token_hint is not an ID token that was issued to this client.")
+
+
 WHAT: tuple[Callable[[Asked], None], ...] = (
     check_repetition,
     check_request_object,
@@ -245,6 +233,7 @@ WHAT: tuple[Callable[[Asked], None], ...] = (
     check_nonce,
     check_prompt,
     check_max_age,
+    check_hint,
 )
 
 # -- is this browser signed in, recently and as surely as is asked for? --------------------------------------------
@@ -256,6 +245,9 @@ def _answered(asked: Asked) -> Response:
         if "none" in asked.prompts:
             raise Refused("login_required", "Nobody is signed in, or not recently or not surely enough.")
         return redirects.to(_sign_in_page(asked))
+    if not _expected(asked, signed_in):
+        # The user has just signed in, but as somebody else than the client asked for.
+        raise Refused("login_required", "Another user than the one of the id_token_hint is signed in.")
     with asked.env.transaction():
         code = codes.give(
             asked.env,
@@ -277,12 +269,16 @@ def _asks_again(asked: Asked) -> bool:
     return bool(asked.prompts - {"none"})
 
 
+def _expected(asked: Asked, signed_in: browser.SignedIn) -> bool:
+    return asked.hinted is None or asked.hinted == signed_in.user.sub
+
+
 def _good_enough(asked: Asked, signed_in: browser.SignedIn) -> bool:
     """OpenID Connect Core, 3.1.2.3; and 3.1.2.1 of `acr_values`, which are voluntary: nobody is asked again for a level
     that he cannot reach (reference: 6.6)."""
     age = (asked.env.now() - signed_in.auth_time).total_seconds()
     recent = not _asks_again(asked) and (asked.max_age is None or age <= asked.max_age)
-    recent = recent and browser.serves(asked.env, asked.client.row, signed_in)
+    recent = recent and browser.serves(asked.env, asked.client.row, signed_in) and _expected(asked, signed_in)
     levels = step_up.levels_named(asked.pool, asked.get("acr_values") or "")
     if recent and not step_up.falls_short(asked.env, asked.pool, signed_in.user, signed_in.methods, levels):
         return True
@@ -290,7 +286,7 @@ def _good_enough(asked: Asked, signed_in: browser.SignedIn) -> bool:
 
 
 def _sign_in_page(asked: Asked) -> str:
-    if _asks_again(asked) or asked.max_age is not None or asked.get("acr_values"):
+    if _asks_again(asked) or asked.max_age is not None or asked.get("acr_values") or asked.hinted:
         return redirects.with_query(url_for("hosted.sign_in"), again.demanded(asked.env, asked.pairs))
     return web.carry("hosted.sign_in")
 

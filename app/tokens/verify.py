@@ -43,6 +43,24 @@ class Verified:
         return str(self.claims["scope"]).split()
 
 
+@dataclass(frozen=True)
+class Hint:
+    """What an ID token says when it is presented as a hint: about whom it is, and which client it was issued to."""
+
+    user_sub: str
+    client_id: str
+
+
+def hint(env: Env, token: str, *, pool: Pool) -> Hint | None:
+    """What an `id_token_hint` says (OpenID Connect Core 1.0, 3.1.2.1; RP-Initiated Logout 1.0, 2); None where it is no
+    ID token of this pool. An expired one counts: a hint is compared with who is signed in, and permits nothing."""
+    try:
+        claims = _signed_claims(env, token, "id", _no_pool, pool)
+    except errors.TokenRefused:
+        return None
+    return Hint(claims["sub"], claims["aud"]) if claims.get("token_use") == "id" else None
+
+
 def access_token(
     env: Env, token: str, *, scope: str, pool_of: Callable[[str], Pool], only: Pool | None = None
 ) -> Verified:

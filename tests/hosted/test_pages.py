@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import pyotp
 import pytest
@@ -215,6 +215,11 @@ def walk_with_a_second_factor(site: Site, tab: Tab) -> Iterator[str]:
     yield "new recovery codes"
     press(tab, "#renew")
     yield "new recovery codes, empty"
+    client_id = dict(parse_qsl(site.careful_query))["client_id"]
+    tab.goto(f"{site.base}/{site.careful_pool_id}/logout?client_id={client_id}")
+    yield "sign out"
+    press(tab, "#sign-out")
+    yield "signed out"
     sign_in_carefully(site, tab, site.somebody_careful(with_factors=True))
     yield "choose a factor"
     press(tab, "#way-sms")

@@ -15,6 +15,7 @@ from tests.conftest import test_settings
 ANYBODY = "anybody: says nothing that is not public"
 PAGE = "anybody, for a client: a page; its form needs the token of the page"
 OWN_PAGE = "whoever is signed in with this browser: a page; its form needs the token of the page"
+LEAVING = "whoever wants to sign out: a page; its form needs the token of the page"
 SIGNED = "the API: who may call is said for each operation in the service model"
 BROWSER = "a browser: whoever is signed in is told by its cookie"
 CLIENT = "a client, with its secret if it has one"
@@ -57,6 +58,7 @@ ROUTES = {
     "/readyz": {"health.ready": ANYBODY},
     "/resendCode": {"hosted.resend": PAGE},
     "/resendcode": {"hosted.resend": PAGE},
+    "/signout": {"hosted.sign_out": LEAVING},
     "/signup": {"hosted.sign_up": PAGE},
     "/static/<version>/<path:name>": {"hosted.static": ANYBODY},
 }
@@ -95,7 +97,7 @@ def open_page(http: FlaskClient, env: Env, path: str, **form: str) -> TestRespon
     return http.post(url, query_string=query, data=form) if form else http.get(url, query_string=query)
 
 
-@pytest.mark.parametrize("path", [*of(PAGE), *of(OWN_PAGE)])
+@pytest.mark.parametrize("path", [*of(PAGE), *of(OWN_PAGE), *of(LEAVING)])
 def test_a_form_from_elsewhere_is_refused(env: Env, http: FlaskClient, path: str) -> None:
     answer = open_page(http, env, path, username="alice", password="Correct-horse-7", code="123456", csrf_token="x")
     if answer.status_code == 303:

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 import pytest
@@ -76,12 +77,27 @@ def relying_party() -> Flask:
         return redirect("/")
 
     def logout() -> Response:
+        """RP-Initiated Logout 1.0; with `?cognito`, Cognito's own form."""
         session.clear()
         one = registered()
-        query = f"client_id={one.client_id}&logout_uri={one.base}/"
-        return redirect(f"{one.discovery['end_session_endpoint']}?{query}")
+        if "cognito" in request.args:
+            query = urlencode({"client_id": one.client_id, "logout_uri": f"{one.base}/"})
+            return redirect(f"{one.discovery['end_session_endpoint']}?{query}")
+        hint = one.tokens[-1]["id_token"]
+        sent: Response = oauth.cognate.logout_redirect(f"{one.base}/signed-out", id_token_hint=hint)
+        return sent
 
-    for path, view in [("/", home), ("/login", login), ("/callback", callback), ("/logout", logout)]:
+    def signed_out() -> Response:
+        oauth.cognate.validate_logout_response()
+        return redirect("/")
+
+    for path, view in [
+        ("/", home),
+        ("/login", login),
+        ("/callback", callback),
+        ("/logout", logout),
+        ("/signed-out", signed_out),
+    ]:
         app.add_url_rule(path, view.__name__, view)
     app.extensions["oauth"] = oauth
     return app
@@ -105,7 +121,7 @@ def application(server: RunningServer) -> Iterator[Application]:
             ClientName="Relying party",
             GenerateSecret=True,
             CallbackURLs=[f"{base}/callback"],
-            LogoutURLs=[f"{base}/"],
+            LogoutURLs=[f"{base}/", f"{base}/signed-out"],
             AllowedOAuthFlows=["code"],
             AllowedOAuthScopes=["openid", "email", "profile"],
             AllowedOAuthFlowsUserPoolClient=True,
@@ -171,7 +187,8 @@ def test_a_person_signs_up_comes_back_signs_out_and_forgets_the_password(
     assert len({token["userinfo"]["sub"] for token in application.tokens}) == 1
     assert application.issuers == [server.demo["issuer"]] * 3
 
-    tab.goto(f"{application.base}/logout")
+    tab.goto(f"{application.base}/logout?cognito")
+    tab.wait_for_url(f"{application.base}/")
     tab.goto(f"{application.base}/login")
     press(tab, "text=Forgot your password?")
     tab.fill("#username", name)

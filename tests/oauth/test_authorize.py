@@ -12,7 +12,8 @@ from sqlalchemy import update
 from app.accounts import sessions
 from app.env import Env
 from app.models import ResourceServer, User
-from app.oauth.authorize import LONGEST_FORM, MOST_PARAMETERS
+from app.oauth.query import LONGEST_FORM
+from app.oauth.server import MOST_PARAMETERS
 from app.pools import app_clients, find, resource_servers, user_pools
 from app.tokens import codes
 from tests import build
@@ -417,6 +418,57 @@ def test_prompt_none_never_shows_a_page(relying_party: RelyingParty) -> None:
     assert answer(relying_party.authorize(prompt="none"))["error"] == "login_required"
     relying_party.user_signs_in()
     assert "code" in answer(relying_party.authorize(prompt="none"))
+
+
+def test_prompt_none_with_the_hint_of_somebody_else_gives_no_code(env: Env, relying_party: RelyingParty) -> None:
+    """OpenID Connect Core, 3.1.2.1: a client that renews silently must not become somebody else's."""
+    relying_party.user_signs_in()
+    hint = relying_party.tokens()["id_token"]
+    assert "code" in answer(relying_party.authorize(prompt="none", id_token_hint=hint))
+    relying_party.user_signs_in(build.a_user(env, relying_party.pool, "bob", email="bob@example.com"))
+    assert answer(relying_party.authorize(prompt="none", id_token_hint=hint))["error"] == "login_required"
+
+
+def test_a_hint_that_has_expired_still_names_the_user(relying_party: RelyingParty, clock: Clock) -> None:
+    user = relying_party.user_signs_in()
+    hint = relying_party.tokens()["id_token"]
+    clock.forward(hours=2)
+    relying_party.user_signs_in(user)
+    assert "code" in answer(relying_party.authorize(prompt="none", id_token_hint=hint))
+
+
+def test_a_hint_that_is_not_ours_or_not_the_clients_is_refused(env: Env, relying_party: RelyingParty) -> None:
+    other_pool = RelyingParty.of_new_pool(env, relying_party.http)
+    other_pool.user_signs_in()
+    user = relying_party.user_signs_in()
+    other_client = RelyingParty.of(env, relying_party.http, build.a_client(env, relying_party.pool))
+    tokens = relying_party.tokens()
+    head, payload, _ = tokens["id_token"].split(".")
+    for hint in (
+        other_pool.tokens()["id_token"],
+        other_client.tokens()["id_token"],
+        tokens["access_token"],
+        f"{head}.{payload}.",
+        "nothing",
+        user.sub,
+    ):
+        assert answer(relying_party.authorize(prompt="none", id_token_hint=hint))["error"] == "login_required"
+        assert answer(relying_party.authorize(id_token_hint=hint))["error"] == "invalid_request"
+
+
+def test_the_hint_of_somebody_else_leads_to_the_sign_in_page_and_is_met_by_that_user_only(
+    env: Env, relying_party: RelyingParty, clock: Clock
+) -> None:
+    alice = relying_party.user_signs_in()
+    hint = relying_party.tokens()["id_token"]
+    bob = build.a_user(env, relying_party.pool, "bob", email="bob@example.com")
+    relying_party.user_signs_in(bob)
+    back = urlencode(at_sign_in(relying_party.authorize(id_token_hint=hint)))
+    clock.forward(seconds=10)
+    relying_party.user_signs_in(bob)
+    assert answer(relying_party.ask(back))["error"] == "login_required"
+    relying_party.user_signs_in(alice)
+    assert "code" in answer(relying_party.ask(back))
 
 
 def test_prompt_none_with_a_session_that_is_too_old_is_refused(relying_party: RelyingParty, clock: Clock) -> None:
