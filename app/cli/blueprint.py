@@ -84,6 +84,7 @@ def _shape() -> shapes.Structure:
         ManagedLogin=_taking("CreateManagedLoginBranding", without=["ClientId"]),
         Terms=_list_of(_taking("CreateTerms", without=["ClientId"])),
         SSOSession=_taking("SetUserPoolClientSessionConfiguration").members["SSOSession"].shape,
+        RequirePKCE=shapes.Boolean(False),
     )
     attribute = _structure(
         Name=text,
@@ -313,6 +314,8 @@ def _client(env: Env, client: Client) -> dict[str, Any]:
     reply = call(env, "GetUserPoolClientSessionConfiguration", UserPoolId=client.pool_id, ClientId=client.id)
     if reply.get("SSOSession"):
         found["SSOSession"] = reply["SSOSession"]
+    if client.requires_pkce:
+        found["RequirePKCE"] = True
     return found
 
 
@@ -622,7 +625,7 @@ def _paired(
     return pairs
 
 
-NESTED = ("UICustomization", "ManagedLogin", "Terms", "SSOSession")
+NESTED = ("UICustomization", "ManagedLogin", "Terms", "SSOSession", "RequirePKCE")
 
 
 def _of_clients(present: Mapping[str, Any], given: Mapping[str, Any], prune: bool) -> Iterator[Action]:
@@ -671,6 +674,11 @@ def _of_client(
     lines = tuple(_lines(where, before, after))
     if lines:
         yield Action(lines, "SetUserPoolClientSessionConfiguration", {**after, **mine}, of)
+    required = there.get("RequirePKCE", False)
+    wanted = bool(one.get("RequirePKCE", required))
+    lines = tuple(_lines(f"{where}.RequirePKCE", required, wanted))
+    if lines:
+        yield Action(lines, "RequirePKCE", {"RequirePKCE": wanted, **mine}, of)
     kept = {terms["TermsName"]: terms for terms in there.get("Terms") or []}
     for terms in one.get("Terms") or []:
         path = f"{where}.Terms[{terms.get('TermsName')}]"
@@ -773,6 +781,14 @@ def _wire_attribute(given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _require_pkce(env: Env, pool: Pool, members: Mapping[str, Any]) -> None:
+    app_clients.require_pkce(env, find.client(env, members["ClientId"], pool), members["RequirePKCE"])
+
+
+BEYOND_API: Mapping[str, Callable[[Env, Pool, Mapping[str, Any]], None]] = {"RequirePKCE": _require_pkce}
+"""What the document can set and no operation of the API can."""
+
+
 def perform(env: Env, pool: Pool, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
     """Do it, one operation after the other. What was done when one refuses stays done: applied again, the document
     goes on from there. Raises what they refuse with, with the name of what was being set."""
@@ -782,7 +798,11 @@ def perform(env: Env, pool: Pool, actions: Sequence[Action], done: Callable[[Act
         if action.of_client is not None:
             members["ClientId"] = made[action.of_client]
         try:
-            reply = call(env, action.operation, **_with_ids(env, pool, action, members))
+            if action.operation in BEYOND_API:
+                BEYOND_API[action.operation](env, pool, members)
+                reply = {}
+            else:
+                reply = call(env, action.operation, **_with_ids(env, pool, action, members))
         except errors.Refusal as refused:
             what = action.lines[0][2:].partition(":")[0] if action.lines else action.operation
             refused.message = f"{what}: {refused.message}"

@@ -90,8 +90,18 @@ class Client(Base):
         return list(self.settings.get("allowed_oauth_scopes", []))
 
     @property
+    def requires_pkce(self) -> bool:
+        """Whether it gets no code without PKCE."""
+        return bool(self.settings.get("require_pkce"))
+
+    @property
     def callback_urls(self) -> list[str]:
         return list(self.settings.get("callback_urls", []))
+
+    @property
+    def default_redirect_uri(self) -> str | None:
+        """Where a code goes whose request names no redirect URI (DefaultRedirectURI)."""
+        return self.settings.get("default_redirect_uri")
 
     def redirects_to(self, uri: str) -> bool:
         """Whether it has registered this redirect URI, compared as a string. Of loopback URIs the port may vary,

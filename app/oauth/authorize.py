@@ -177,7 +177,7 @@ def check_pkce(asked: Asked) -> None:
     """RFC 7636, 4.3, with S256 only: `plain`, its default, shows the verifier to whoever sees the request."""
     challenge, method = asked.get("code_challenge"), asked.get("code_challenge_method")
     if challenge is None and method is None:
-        if asked.client.row.settings.get("require_pkce"):
+        if asked.client.row.requires_pkce:
             raise Refused("invalid_request", "The client must use PKCE: code_challenge is missing.")
         return
     if method != "S256":

@@ -78,6 +78,16 @@ def set_session(env: Env, client: Client, *, longest: int) -> Client:
     return find.client(env, client.id)
 
 
+def require_pkce(env: Env, client: Client, required: bool) -> Client:
+    """Whether the client gets no code without PKCE (RFC 7636), which Cognito has no setting for. Raises
+    errors.UnknownClient."""
+    with env.transaction():
+        row = client_secrets.locked(env, client)
+        row.settings = {**row.settings, "require_pkce": required}
+        _changed(env, row)
+    return find.client(env, client.id)
+
+
 def _scopes(env: Env, pool: Pool) -> frozenset[str]:
     """As this transaction sees them. Out of the cache they may be gone already; and it takes a second connection to
     fill it, which all who wait for this transaction might be holding."""

@@ -23,7 +23,7 @@ DEFAULTS = {
     "auth_session_validity": 3,
     "allowed_oauth_flows_user_pool_client": False,
 }
-KEPT = ("session_configuration", "newest_secret")
+KEPT = ("session_configuration", "newest_secret", "require_pkce")
 """What other operations set, and an update leaves alone."""
 
 

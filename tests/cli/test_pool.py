@@ -18,7 +18,7 @@ from app.pools import changes, client_secrets, domains, plans, resource_servers
 from app.pools import find as pools
 from app.pools.names import Collided
 from tests import pictures
-from tests.build import a_client, a_machine, a_pool, a_user
+from tests.build import CALLBACK, a_client, a_machine, a_pool, a_user
 from tests.cli.conftest import Run
 from tests.conftest import Clock
 
@@ -81,6 +81,38 @@ def test_a_pool_is_shown_and_applying_that_changes_nothing(run: Run, env: Env, f
     for arguments in (["plan", pool.id], ["apply", pool.id], ["apply", pool.id, "--prune"], ["apply"]):
         done = run("pool", arguments[0], *arguments[1:2], rewrite(file, document), *arguments[2:])
         assert (done.exit_code, done.output) == (0, "Nothing to change.\n")
+
+
+def test_a_client_is_made_to_use_pkce_and_a_later_update_leaves_it_so(
+    run: Run, env: Env, file: Path, clock: Clock
+) -> None:
+    pool = a_pool(env)
+    client = a_client(env, pool)
+
+    def required() -> bool:
+        clock.forward(seconds=STALE_AFTER)
+        return pools.client(env, client.id).requires_pkce
+
+    done = run(
+        "pool", "apply", pool.id, rewrite(file, {"Clients": [{"ClientName": "App", "RequirePKCE": True}]}), "--yes"
+    )
+    assert done.output == "~ Clients[App].RequirePKCE: false -> true\nDone.\n", done.exception
+    assert required()
+    blueprint.call(env, "UpdateUserPoolClient", UserPoolId=pool.id, ClientId=client.id, CallbackURLs=[CALLBACK])
+    assert required()
+    document = shown(run, pool.id)
+    assert document["Clients"][0]["RequirePKCE"] is True
+    assert run("pool", "apply", pool.id, rewrite(file, document)).output == "Nothing to change.\n"
+    copied = run("pool", "apply", rewrite(file, {**document, "Id": "us-east-1_Elsewhere"}), "--yes")
+    (made,) = (line for line in copied.output.splitlines() if line.startswith("Made the pool "))
+    assert shown(run, made.removeprefix("Made the pool ").rstrip("."))["Clients"][0]["RequirePKCE"] is True
+    for off in (False, None):
+        run("pool", "apply", pool.id, rewrite(file, document), "--yes")
+        run("pool", "apply", pool.id, rewrite(file, {"Clients": [{"ClientName": "App", "RequirePKCE": off}]}), "--yes")
+        assert not required()
+    assert "RequirePKCE" not in shown(run, pool.id)["Clients"][0]
+    wrong = run("pool", "apply", pool.id, rewrite(file, {"Clients": [{"ClientName": "App", "RequirePKCE": "yes"}]}))
+    assert "expected true or false" in wrong.output + str(wrong.exception)
 
 
 def test_secrets_are_never_shown(run: Run, env: Env) -> None:
