@@ -84,8 +84,8 @@ def redirect_uri(client: Client, given: str) -> Mismatch:
     return _uri("redirect_uri", client, given, client.callback_urls, "CallbackURLs")
 
 
-def logout_uri(client: Client, given: str) -> Mismatch:
-    return _uri("logout_uri", client, given, client.logout_urls, "LogoutURLs")
+def logout_uri(client: Client, given: str, *, parameter: str = "logout_uri") -> Mismatch:
+    return _uri(parameter, client, given, client.logout_urls, "LogoutURLs")
 
 
 def _uri(parameter: str, client: Client, given: str, registered: Iterable[str], setting: str) -> Mismatch:

@@ -36,7 +36,8 @@ def page() -> Response:
             target=request.args.get(sign_out.TARGET),
         )
     except errors.InvalidParameter as refused:
-        raise Stop("logout_mismatch" if refused.field == sign_out.TARGET else "invalid_request") from None
+        unregistered = isinstance(refused, sign_out.UnregisteredTarget)
+        raise Stop("logout_mismatch" if unregistered else "invalid_request") from None
     signed_in = browser.recognise(env, pool, web.browser_token())
     if signed_in is None:
         return web.protect_page(_drawn("signed_out.html", {}))

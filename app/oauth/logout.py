@@ -63,8 +63,11 @@ def _at_request_of_client(env: Env, pool: Pool, pairs: Pairs) -> Response:
     except errors.UnknownClient:
         client_id = once(pairs, "client_id") or ""
         raise Unanswerable("unknown_client", error_page.unknown_client(env, pool, client_id)) from None
-    except errors.InvalidParameter as refused:
-        raise Unanswerable("logout_mismatch" if refused.field == sign_out.TARGET else "invalid_request") from None
+    except sign_out.UnregisteredTarget as refused:
+        mismatch = error_page.logout_uri(refused.client, refused.target, parameter=sign_out.TARGET)
+        raise Unanswerable("logout_mismatch", mismatch) from None
+    except errors.InvalidParameter:
+        raise Unanswerable("invalid_request") from None
     signed_in = browser.recognise(env, pool, web.browser_token())
     if signed_in is not None and not asked.certain(signed_in):
         return redirects.to(web.carry("hosted.sign_out"))

@@ -18,6 +18,17 @@ from app.tokens import verify
 TARGET = "post_logout_redirect_uri"
 
 
+class UnregisteredTarget(errors.InvalidParameter):
+    """The client has not registered where it wants the browser to go."""
+
+    field = TARGET
+
+    def __init__(self, client: Client, target: str) -> None:
+        super().__init__(f"{target} is not one of the client's logout URLs.")
+        self.client = client
+        self.target = target
+
+
 @dataclass(frozen=True)
 class Request:
     """A logout request that can be served."""
@@ -39,8 +50,8 @@ def request(env: Env, pool: Pool, *, hint: str | None, client_id: str | None, ta
     """What is asked for. A hint that is no ID token of this pool counts as none: keys are retired, and the user is then
     asked.
 
-    Raises errors.UnknownClient; errors.InvalidParameter for an ID token of another client than `client_id`, and, with
-    the field `post_logout_redirect_uri`, for a target that the client has not registered.
+    Raises errors.UnknownClient, UnregisteredTarget, and errors.InvalidParameter for an ID token of another client than
+    `client_id`.
     """
     shown = verify.hint(env, hint, pool=pool) if hint else None
     if shown is not None and client_id and client_id != shown.client_id:
@@ -50,5 +61,5 @@ def request(env: Env, pool: Pool, *, hint: str | None, client_id: str | None, ta
     if client is None:
         target = None
     elif target and target not in client.logout_urls:
-        raise errors.InvalidParameter(f"{target} is not one of the client's logout URLs.", field=TARGET)
+        raise UnregisteredTarget(client, target)
     return Request(client, target or None, shown.user_sub if shown is not None else None)

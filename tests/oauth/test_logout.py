@@ -85,6 +85,16 @@ def test_a_request_that_is_refused_ends_nothing(relying_party: RelyingParty, que
     assert signed_in(relying_party)
 
 
+@pytest.mark.parametrize("parameter", ["post_logout_redirect_uri", "logout_uri"])
+def test_an_address_that_is_not_registered_is_named(
+    relying_party: RelyingParty, caplog: pytest.LogCaptureFixture, parameter: str
+) -> None:
+    """In the log, with what is registered."""
+    leave(relying_party, **{"client_id": relying_party.client.id, parameter: "https://evil.example/"})
+    (line,) = (record.getMessage() for record in caplog.records if "logout_mismatch" in record.getMessage())
+    assert f'{parameter} "https://evil.example/" is not one of the LogoutURLs' in line and build.LOGOUT in line
+
+
 def test_a_repeated_parameter_is_refused(relying_party: RelyingParty) -> None:
     query = [
         ("client_id", relying_party.client.id),
