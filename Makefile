@@ -2,7 +2,7 @@
 # They need neither root, nor the venv package's ensurepip, nor uv; pip's own settings (PIP_*) are honoured.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast coverage check format browser sdk bench bench-directory bench-enumeration wheel lock clean
+.PHONY: help install run test test-fast coverage check format browser deploy-tools sdk bench bench-directory bench-enumeration wheel lock clean
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -51,11 +51,11 @@ install: $(RUNTIME) ## Make the virtual environment with what the server needs
 run: $(RUNTIME) ## Start a demo on port 8080: migrated, seeded, with everything to copy printed
 	@COGNATE_MODE=development exec $(VENV)/bin/cognate demo
 
-test: $(DEV) browser sdk ## Run every test, on SQLite and PostgreSQL, with a browser
+test: $(DEV) browser deploy-tools sdk ## Run every test, on SQLite and PostgreSQL, with a browser
 	@$(PY) -m pytest -n $(JOBS) $(ARGS)
 
 # Apart from `test`: tracing every call makes all of them slower.
-coverage: $(DEV) browser sdk ## Run every test, and report which branches none of them takes
+coverage: $(DEV) browser deploy-tools sdk ## Run every test, and report which branches none of them takes
 	@$(PY) -m pytest -n $(JOBS) --cov=app $(ARGS)
 
 test-fast: $(DEV) ## Run the tests that need neither browser nor PostgreSQL
@@ -78,6 +78,16 @@ browser: $(DEV) ## Find Chromium for the tests, else install it (apt, as root)
 		apt-get install -y -qq --no-install-recommends chromium libatomic1 fonts-dejavu-core >/dev/null && \
 		$(PY) -m tests.chromium; \
 	else $(PY) -m tests.chromium; fi
+
+# What checks deploy/; Debian has nginx where only root looks. Without them their tests are skipped. RUNLEVEL keeps apt
+# from starting a server.
+deploy-tools: ## Find nginx and systemd-analyze for the tests, else install them (apt, as root)
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; found() { command -v nginx && command -v systemd-analyze; } >/dev/null; \
+	if ! found && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends nginx systemd >/dev/null; \
+	fi; found || echo "No nginx or no systemd-analyze: some tests of deploy/ are skipped" \
+		"(make deploy-tools as root, or apt-get install nginx systemd)." >&2
 
 sdk: $(SDK) ## Install the SDKs for JavaScript for the tests, where there is npm
 

@@ -6,35 +6,19 @@ import subprocess
 import sys
 import venv
 import zipfile
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import parse_qs, urljoin, urlsplit
 
 import pytest
-import requests
 
 import app
 from tests.house.test_locks import HERE, active, installed_distributions, locked
-from tests.journeys.conftest import WITHIN, RunningServer, prepared
+from tests.journeys.conftest import RunningServer, prepared
+from tests.journeys.pages import sign_in
 
 ROOT = Path(__file__).parents[2]
 SOMEBODY_ELSES = "raise SystemExit('this is the app of somebody else')\n"
 
 pytestmark = pytest.mark.slow
-
-
-class Form(HTMLParser):
-    """The fields of a page, with what they hold."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "input" and given.get("name"):
-            self.fields[str(given["name"])] = given.get("value") or ""
 
 
 @pytest.fixture(scope="module")
@@ -93,30 +77,6 @@ def a_server(place: Path, directory: Path, *command: str) -> RunningServer:
     return running
 
 
-def sign_in(server: RunningServer) -> dict[str, str]:
-    """What a person does at the hosted UI, and then the application with the code. Returns the tokens."""
-    demo = server.demo
-    with requests.Session() as browser:
-        page = browser.get(demo["sign_in_url"], timeout=WITHIN)
-        style = re.search(r'href="([^"]+theme\.css)"', page.text)
-        assert style and browser.get(urljoin(page.url, style[1]), timeout=WITHIN).status_code == 200
-        given = {"username": demo["user"]["username"], "password": demo["user"]["password"]}
-        answer = browser.post(
-            page.url, data=Form(page.text).fields | given, headers={"Origin": demo["base_url"]},
-            timeout=WITHIN, allow_redirects=False,
-        )  # fmt: skip
-        client = demo["clients"]["web"]
-        while not (there := answer.headers["Location"]).startswith(client["redirect_uri"]):
-            answer = browser.get(urljoin(answer.url, there), timeout=WITHIN, allow_redirects=False)
-        (code,) = parse_qs(urlsplit(there).query)["code"]
-        return browser.post(
-            f"{demo['issuer']}/oauth2/token",
-            data={"grant_type": "authorization_code", "code": code, "redirect_uri": client["redirect_uri"]},
-            auth=(client["client_id"], client["client_secret"]),
-            timeout=WITHIN,
-        ).json()
-
-
 def test_it_brings_one_package_and_one_command(wheel: Path) -> None:
     """Above all none that is called `app`, `themes` or `migrations`, as those of many projects are."""
     with zipfile.ZipFile(wheel) as opened:
@@ -140,7 +100,7 @@ def test_somebody_signs_in_at_the_demo(command: str, place: Path, tmp_path: Path
     server = a_server(place, tmp_path, *command.split())
     server.start()
     try:
-        assert set(sign_in(server)) >= {"id_token", "access_token", "refresh_token"}
+        assert set(sign_in(server.demo)) >= {"id_token", "access_token", "refresh_token"}
         assert server.stop() == 0
     finally:
         server.kill()
@@ -153,7 +113,7 @@ def test_workers_that_are_spawned_find_it_too(place: Path, tmp_path: Path) -> No
     server.environ |= {"PYTHONPATH": str(tmp_path), "COGNATE_WORKERS": "1"}
     server.start()
     try:
-        assert "id_token" in sign_in(server)
+        assert "id_token" in sign_in(server.demo)
     finally:
         server.kill()
 
@@ -167,7 +127,7 @@ def test_another_server_serves_it(place: Path, tmp_path: Path) -> None:
     server.command += ("--bind", f"127.0.0.1:{server.port}", "--no-control-socket")
     server.start()
     try:
-        assert "id_token" in sign_in(server)
+        assert "id_token" in sign_in(server.demo)
         assert server.stop() == 0
     finally:
         server.kill()

@@ -1,0 +1,135 @@
+"""Behind nginx as deploy/ configures it: signing in, and what a stranger tries at the proxy."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests import nginx
+from tests.journeys.conftest import WITHIN, RunningServer, prepared
+from tests.journeys.pages import sign_in
+from tests.ports import free_port
+
+pytestmark = pytest.mark.slow
+STRANGER = "203.0.113.9"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One worker of four threads, so that a few requests would be enough to hold all of them."""
+    nginx.program()
+    running = prepared(tmp_path_factory.mktemp("server"), None)
+    running.environ |= {
+        "COGNATE_BASE_URL": f"https://localhost:{free_port()}",
+        "COGNATE_TRUSTED_PROXIES": "1",
+        "COGNATE_WORKERS": "1",
+        "COGNATE_THREADS": "4",
+    }
+    running.start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def proxy(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[nginx.Configured]:
+    folder = tmp_path_factory.mktemp("nginx")
+    with nginx.serving(folder, upstream=f"127.0.0.1:{server.port}", base_url=server.demo["base_url"]) as there:
+        yield there
+
+
+@pytest.fixture
+def outside(proxy: nginx.Configured) -> Iterator[requests.Session]:
+    """Somebody on the other side of the proxy."""
+    with requests.Session() as session:
+        session.trust_env = False  # or REQUESTS_CA_BUNDLE, where it is set, would count for more
+        session.verify = str(proxy.certificate)
+        yield session
+
+
+def test_somebody_signs_in_through_it(server: RunningServer, proxy: nginx.Configured) -> None:
+    assert server.demo["sign_in_url"].startswith(server.environ["COGNATE_BASE_URL"])
+    assert set(sign_in(server.demo, verify=str(proxy.certificate))) >= {"id_token", "access_token", "refresh_token"}
+
+
+def test_the_logs_have_no_queries(server: RunningServer, proxy: nginx.Configured, outside: requests.Session) -> None:
+    """They hold codes, states and tokens; so does the Referer of the page that follows."""
+    url = f"{server.demo['issuer']}/login?code=a-secret-code&client_id={server.demo['clients']['spa']['client_id']}"
+    outside.get(url, timeout=WITHIN, headers={"Referer": f"{server.demo['base_url']}/?state=a-secret-code"})
+    written = proxy.log("access")
+    assert f'GET "/{server.demo["pool_id"]}/login" ' in written
+    assert "a-secret-code" not in written + proxy.log("error")
+    assert "?" not in written
+
+
+def listed(url: str, verify: str | bool) -> int:
+    """The status of a request that development takes with any key, but only from this machine; it claims to come from
+    elsewhere. (Whoever may choose an address may choose this machine's, and whichever limits do not count.)"""
+    body = b'{"MaxResults": 1}'
+    signed = AWSRequest(
+        "POST",
+        f"{url}/",
+        data=body,
+        headers={
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "AWSCognitoIdentityProviderService.ListUserPools",
+        },
+    )
+    SigV4Auth(Credentials("AKIAMADEUP0000000000", "made up"), "cognito-idp", "us-east-1").add_auth(signed)
+    claims = {"X-Forwarded-For": STRANGER, "Forwarded": f"for={STRANGER}", "X-Real-IP": STRANGER}
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.post(
+            f"{url}/", data=body, headers={**dict(signed.headers), **claims}, verify=verify, timeout=WITHIN
+        )
+    return answer.status_code
+
+
+def test_a_stranger_cannot_choose_an_address(server: RunningServer, proxy: nginx.Configured) -> None:
+    assert listed(server.demo["base_url"], str(proxy.certificate)) == 200
+    # A proxy that passed it on would have been believed.
+    assert listed(server.base_url, True) == 400
+
+
+def test_a_stranger_cannot_choose_a_host(server: RunningServer, outside: requests.Session) -> None:
+    """The host chooses the pool, and is what links in mails would begin with."""
+    base, path = server.demo["base_url"], "/.well-known/jwks.json"
+    claims = {"X-Forwarded-Host": f"demo.{urlsplit(base).netloc}", "X-Forwarded-Proto": "http"}
+    assert outside.get(base + path, headers=claims, timeout=WITHIN).status_code == 404
+    # A proxy that passed it on would have been believed.
+    assert requests.get(server.base_url + path, headers=claims, timeout=WITHIN).status_code == 200
+
+
+def test_half_a_request_holds_no_thread_of_the_server(
+    server: RunningServer, proxy: nginx.Configured, outside: requests.Session
+) -> None:
+    """Twice as many as there are threads; directly at the server, four would be enough."""
+    where = urlsplit(server.demo["base_url"])
+    context = ssl.create_default_context(cafile=str(proxy.certificate))
+    opened: list[ssl.SSLSocket] = []
+    try:
+        for _ in range(8):
+            plain = socket.create_connection(("127.0.0.1", where.port), timeout=WITHIN)
+            opened.append(context.wrap_socket(plain, server_hostname="localhost"))
+            opened[-1].sendall(
+                b"POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-amz-json-1.1\r\n"
+                b"X-Amz-Target: AWSCognitoIdentityProviderService.SignUp\r\nContent-Length: 1000\r\n\r\n{"
+                % where.netloc.encode()
+            )
+        # Within the ten seconds after which nginx gives the others up.
+        assert outside.get(f"{server.demo['base_url']}/healthz", timeout=5).status_code == 200
+    finally:
+        for connection in opened:
+            connection.close()
+
+
+def test_a_body_that_is_too_large_is_refused_before_the_server(
+    server: RunningServer, outside: requests.Session
+) -> None:
+    answer = outside.post(f"{server.demo['base_url']}/", data=b"x" * (2 * 1024 * 1024 + 1), timeout=WITHIN)
+    assert (answer.status_code, answer.headers["Server"]) == (413, "nginx")
