@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import errors
+from app.api.errors import UnrecognizedClient
 from app.api.registry import Operation
 from app.crypto.seal import same
 from app.env import Env, Origin
@@ -96,10 +97,12 @@ def check_permitted(env: Env, key_id: str, operation: Operation, members: dict[s
     """Refuse what the access key is not allowed to do.
 
     Before anything that was named is looked up: a key that is limited to one pool must not learn which others there
-    are, and is told no more than it has said. A key that is not known gets here in development only, where it may do
-    everything. Raises errors.AccessDenied.
+    are, and is told no more than it has said. In development a key may be unknown, and do everything; elsewhere it has
+    been revoked since it was found to have signed the request. Raises errors.AccessDenied, UnrecognizedClient.
     """
     key = access_keys.live(env, key_id)
+    if key is None and not env.settings.development:
+        raise UnrecognizedClient
     action = f"{access_keys.SERVICE}:{operation.name}"
     pool_id = members.get("UserPoolId") or members.get("ResourceArn", "").rpartition(":userpool/")[2] or None
     touched = pool_id

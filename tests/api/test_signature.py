@@ -20,6 +20,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
+from app.api import shapes
 from app.config import Settings
 from app.env import Env
 from app.pools import access_keys, domains
@@ -286,6 +287,22 @@ def test_a_signature_from_the_future_is_refused(send: Send, key: access_keys.Pai
 def test_a_revoked_key_is_refused_at_once(send: Send, env: Env, key: access_keys.Pair) -> None:
     assert send(signed(key)) == ("ok", "")
     access_keys.revoke(env, key.id)
+    assert send(signed(key))[0] == "UnrecognizedClient"
+
+
+def test_a_limited_key_that_is_revoked_during_its_request_is_not_without_limits(
+    send: Send, env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its signature has been verified; then it goes; then it is asked what it may do."""
+    key = access_keys.create(env, description="limited", actions=["cognito-idp:DescribeUserPool"])
+    assert send(signed(key))[0] == "AccessDenied"
+    check = shapes.check
+
+    def revoked_meanwhile(*given: Any) -> Any:
+        access_keys.revoke(env, key.id)
+        return check(*given)
+
+    monkeypatch.setattr(shapes, "check", revoked_meanwhile)
     assert send(signed(key))[0] == "UnrecognizedClient"
 
 
