@@ -6,11 +6,13 @@ with four doors comes out. docs/architecture.md shows the house.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, config, health, hosted, installation, oauth, web
 from app.background import Background, at_once
+from app.cache import Cache
+from app.cache.version import Version
 from app.config import Settings, SettingsError
 from app.crypto import codes
 from app.crypto.passwords import Hasher
 from app.crypto.seal import KeyedHash, Seal
 from app.db import db, engine_options, reading_options
-from app.env import Cache, Env, Keyed, Sender, Triggers
+from app.env import Env, Keyed, Sender, Triggers
 from app.messaging.email import Nowhere, Smtp
 from app.messaging.outbox import Outbox
 from app.models import Revision
@@ -95,7 +99,7 @@ def create_app(
         mail=mail or _mail(settings, now),
         sms=sms or _sms(settings, now),
         triggers=triggers or Functions(),
-        cache=Cache(_revision_of(reading_options(settings.database_url)), ticks),
+        cache=_cache(app, settings, ticks, serving=background is not None),
         reading_options=reading_options(settings.database_url),
         later=unseen or at_once,
         sleep=time.sleep if unseen else lambda seconds: None,
@@ -126,6 +130,28 @@ def _sms(settings: Settings, now: Callable[[], datetime]) -> Sender:
     if settings.development:
         return Outbox(db.session, now)
     return Nowhere("SMS", "this version of Cognate has no SMS gateway; verify e-mail addresses instead.")
+
+
+def _cache(app: Flask, settings: Settings, ticks: Callable[[], float], *, serving: bool) -> Cache:
+    """The cache of a process. One that serves makes the file that the processes of a host share, and listens for what
+    other hosts change; a command begins with nothing cached and leaves nothing behind."""
+    url = make_url(settings.database_url)
+    sqlite = url.get_backend_name() == "sqlite"
+    if sqlite:
+        path = Path(f"{url.database}-version")
+    else:
+        found = url.get_dialect()().create_connect_args(url)[1]
+        database = f"{found.get('host')}:{found.get('port')}/{found.get('dbname')}"
+        path = settings.data_dir / f"{hashlib.sha256(database.encode()).hexdigest()[:16]}-version"
+    version = Version(path, make=serving)
+    cache = partial(Cache, _revision_of(reading_options(settings.database_url)), ticks, version, one_host=sqlite)
+    if sqlite or not serving:
+        return cache()
+    from app.cache.listener import Listener  # with the driver of PostgreSQL, which nobody else needs at the start
+
+    listener = Listener(settings.database_url, version.heard)
+    app.extensions["cognate_listener"] = listener
+    return cache(listen=listener.ensure)
 
 
 def _revision_of(options: dict[str, Any]) -> Callable[[], int]:

@@ -8,8 +8,7 @@ and ends; nobody else commits.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,18 +18,22 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
 
+from app.cache import CHANNEL, Cache
 from app.config import Settings
 from app.errors import Refusal, TooManyRequests
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-STALE_AFTER = 0.5
-"""Seconds for which cached configuration is believed without asking the database whether it changed."""
 STEP = 0.01
 """Seconds; see Env.in_steps."""
 PATIENCE = 5
 """Times that Env.patiently begins. (PostgreSQL lets two wait for each other for a second.)"""
+_NEXT_REVISION = text("UPDATE revision SET number = number + 1 RETURNING number")
+_NEXT_REVISION_AND_NOTIFY = text(
+    "WITH next AS (UPDATE revision SET number = number + 1 RETURNING number) "
+    "SELECT number, pg_notify(:channel, CAST(number AS text)) FROM next"
+).bindparams(channel=CHANNEL)
 
 
 @dataclass(frozen=True)
@@ -111,59 +114,6 @@ class Triggers(Protocol):
     """Carries a question to the customer's code at an ARN, and brings what it says (app.triggers)."""
 
     def __call__(self, trigger: str, arn: str, question: object) -> object: ...
-
-
-class Cache:
-    """Configuration read from the database and believed until a revision number there moves.
-
-    Every transaction that changes configuration moves the number (`Env.configuration_changed`); a worker asks for it
-    at most every STALE_AFTER seconds, and at once after a change of its own. Only found things are kept: what is not
-    there may be created by another worker the next moment.
-    """
-
-    def __init__(self, revision: Callable[[], int], ticks: Callable[[], float]) -> None:
-        self._revision = revision
-        self._ticks = ticks
-        self._lock = threading.Lock()
-        self._values: dict[Hashable, Any] = {}
-        self._seen: int | None = None
-        self._asked = float("-inf")
-        self._generation = 0
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The kept value, or a new one from `make`. None is not kept."""
-        if self._ticks() - self._asked >= STALE_AFTER:
-            self._ask()
-        try:
-            kept: T = self._values[key]
-            return kept
-        except KeyError:
-            pass
-        generation = self._generation
-        value = make()
-        with self._lock:
-            # Another thread may have dropped everything while this value was made from what was true before.
-            if value is not None and generation == self._generation:
-                self._values[key] = value
-        return value
-
-    def peek(self, key: Hashable) -> Any | None:
-        """The kept value while it may be believed without a question to the database, else None."""
-        return self._values.get(key) if self._ticks() - self._asked < STALE_AFTER else None
-
-    def drop(self) -> None:
-        with self._lock:
-            self._values.clear()
-            self._generation += 1
-            self._asked = float("-inf")
-
-    def _ask(self) -> None:
-        asked = self._ticks()
-        revision = self._revision()
-        if revision != self._seen:
-            self.drop()
-            self._seen = revision
-        self._asked = asked
 
 
 @dataclass(frozen=True)
@@ -316,9 +266,14 @@ class Env:
         later.append(act)
 
     def configuration_changed(self) -> None:
-        """Say, inside a transaction, that pools, clients, domains, keys or the like are being changed."""
-        self.db.execute(text("UPDATE revision SET number = number + 1"))
-        self.after_commit(self.cache.drop)
+        """Say, inside a transaction, that pools, clients, domains, keys or the like are being changed.
+
+        Once it is committed, every process of this host knows before the answer leaves (app.cache), and PostgreSQL
+        notifies the other hosts.
+        """
+        dialect = self.db.get_bind().dialect.name
+        revision = self.db.scalar(_NEXT_REVISION_AND_NOTIFY if dialect == "postgresql" else _NEXT_REVISION)
+        self.after_commit(lambda: self.cache.changed(revision or 0))
 
 
 def _deadlocked(failed: BaseException) -> bool:

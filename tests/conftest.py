@@ -184,6 +184,8 @@ def another_app() -> Iterator[Callable[..., Flask]]:
 
     yield make
     for application in made:
+        if "cognate_listener" in application.extensions:
+            application.extensions["cognate_listener"].stop()
         with application.app_context():
             db.engine.dispose()
 

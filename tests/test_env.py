@@ -1,7 +1,7 @@
-"""What a use-case may touch: the one transaction, what waits for its commit, and configuration that is believed."""
+"""What a use-case may touch: the one transaction, and what waits for its commit."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app import errors
-from app.config import Settings
 from app.db import db
-from app.env import PATIENCE, STALE_AFTER, STEP, Cache, Env
-from app.models import Pool, Revision, Throttle
+from app.env import PATIENCE, STEP, Env
+from app.models import Pool, Throttle
 from app.pools import find
 from tests.build import a_pool
-from tests.conftest import START, Clock
+from tests.conftest import START
 from tests.parallel import in_parallel
 
 
@@ -338,204 +337,3 @@ def test_there_is_nothing_to_wait_for_outside_a_transaction(env: Env) -> None:
         pass
     with pytest.raises(RuntimeError, match="no transaction is open"):
         env.after_commit(lambda: None)
-
-
-# -- the cache: one process -------------------------------------------------------------------------------------
-
-
-class Hand:
-    """A revision and a clock that a test moves by hand."""
-
-    def __init__(self) -> None:
-        self.number, self.time, self.asked, self.broken = 1, 0.0, 0, False
-        self.cache = Cache(self.revision, lambda: self.time)
-
-    def revision(self) -> int:
-        self.asked += 1
-        if self.broken:
-            raise Broken
-        return self.number
-
-
-def test_a_value_is_made_once_and_the_database_asked_twice_a_second() -> None:
-    hand, made = Hand(), []
-    for _ in range(5):
-        assert hand.cache.get("x", lambda: made.append(1) or "value") == "value"
-    assert (made, hand.asked) == ([1], 1)
-    hand.time += STALE_AFTER
-    hand.cache.get("x", lambda: made.append(1) or "value")
-    assert (made, hand.asked) == ([1], 2)
-
-
-def test_a_new_revision_drops_everything_but_not_before_it_is_asked_for() -> None:
-    hand = Hand()
-    hand.cache.get("x", lambda: "old")
-    hand.number = 2
-    hand.time += STALE_AFTER - 0.01
-    assert hand.cache.get("x", lambda: "new") == "old"
-    assert hand.cache.peek("x") == "old"
-    hand.time += 0.01
-    assert hand.cache.peek("x") is None
-    assert hand.cache.get("x", lambda: "new") == "new"
-    assert hand.cache.peek("x") == "new"
-
-
-def test_a_database_that_was_restored_to_an_older_revision_is_noticed_too() -> None:
-    hand = Hand()
-    hand.number = 7
-    hand.cache.get("x", lambda: "seven")
-    hand.number, hand.time = 3, hand.time + STALE_AFTER
-    assert hand.cache.get("x", lambda: "three") == "three"
-
-
-def test_what_is_not_there_is_looked_for_again() -> None:
-    hand = Hand()
-    assert hand.cache.get("x", lambda: None) is None
-    assert hand.cache.peek("x") is None
-    assert hand.cache.get("x", lambda: "created") == "created"
-
-
-def test_a_failure_to_make_or_to_ask_is_not_kept() -> None:
-    hand = Hand()
-
-    def fail() -> str:
-        raise Broken
-
-    with pytest.raises(Broken):
-        hand.cache.get("x", fail)
-    assert hand.cache.get("x", lambda: "fine") == "fine"
-    hand.time += STALE_AFTER
-    hand.broken = True
-    with pytest.raises(Broken):
-        hand.cache.get("x", lambda: "never")
-    hand.broken = False
-    assert hand.cache.get("x", lambda: "never") == "fine"
-
-
-def test_a_value_made_from_what_was_true_before_a_change_is_given_but_not_kept() -> None:
-    """Thread one reads the old row; thread two changes it and drops the cache; then one comes to keep what it read."""
-    hand = Hand()
-
-    def read_slowly() -> str:
-        hand.cache.drop()
-        return "old"
-
-    assert hand.cache.get("x", read_slowly) == "old"
-    assert hand.cache.get("x", lambda: "new") == "new"
-
-
-def test_another_process_changing_while_a_value_is_made_is_noticed() -> None:
-    hand = Hand()
-
-    def read_slowly() -> str:
-        hand.number = 2
-        hand.time += STALE_AFTER
-        hand.cache.get("y", lambda: "another thread asks, and sees the new revision")
-        return "old"
-
-    hand.cache.get("x", read_slowly)
-    assert hand.cache.get("x", lambda: "new") == "new"
-
-
-def test_threads_that_make_and_drop_at_once_never_keep_what_is_stale() -> None:
-    truth, hand = [0], Hand()
-    problems: list[str] = []
-
-    def change() -> None:
-        for _ in range(300):
-            truth[0] += 1
-            hand.cache.drop()
-            # From here on nobody may be given what was true before.
-            if (found := hand.cache.get("x", lambda: truth[0])) != truth[0]:
-                problems.append(f"{found} instead of {truth[0]}")
-
-    def look() -> None:
-        for _ in range(3000):
-            hand.cache.get("x", lambda: truth[0])
-
-    readers = [threading.Thread(target=look) for _ in range(4)]
-    for thread in readers:
-        thread.start()
-    change()
-    for thread in readers:
-        thread.join()
-    assert problems == []
-
-
-# -- the cache: two processes on one database -------------------------------------------------------------------
-
-
-@pytest.fixture
-def elsewhere(settings: Settings, clock: Clock, another_app: Callable[..., Flask]) -> Iterator[Env]:
-    """The environment of another process on the same database. (Another application, in fact, with its own cache.)"""
-    other = another_app(settings, now=clock, ticks=clock.ticks)
-    with other.app_context():
-        yield other.extensions["cognate"]
-
-
-def rename(app: Flask, env: Env, pool_id: str, name: str, *, fail: bool = False) -> None:
-    with app.app_context(), env.transaction():
-        env.db.execute(update(Pool).where(Pool.id == pool_id).values(name=name))
-        env.configuration_changed()
-        if fail:
-            raise Broken
-
-
-def test_a_change_is_seen_at_once_here_and_within_half_a_second_elsewhere(
-    app: Flask, elsewhere: Env, clock: Clock
-) -> None:
-    env: Env = app.extensions["cognate"]
-    with app.app_context():
-        pool = a_pool(env)
-        assert find.pool(env, pool.id).name == "People"
-    clock.forward(seconds=STALE_AFTER)
-    assert find.pool(elsewhere, pool.id).name == "People"
-    rename(app, env, pool.id, "Staff")
-    with app.app_context():
-        assert find.pool(env, pool.id).name == "Staff"
-    assert find.pool(elsewhere, pool.id).name == "People"
-    clock.forward(seconds=STALE_AFTER)
-    assert find.pool(elsewhere, pool.id).name == "Staff"
-
-
-def test_a_pool_made_here_is_found_elsewhere_at_once(app: Flask, elsewhere: Env) -> None:
-    """It had been looked for before; that it was not there is not believed for half a second."""
-    env: Env = app.extensions["cognate"]
-    with pytest.raises(errors.UnknownPool):
-        find.pool(elsewhere, "us-east-1_000000000")
-    with app.app_context():
-        pool = a_pool(env)
-    assert find.pool(elsewhere, pool.id).id == pool.id
-
-
-def test_a_change_that_was_rolled_back_drops_nothing(app: Flask, env: Env, clock: Clock) -> None:
-    pool = a_pool(env)
-    kept = find.pool(env, pool.id)
-    with pytest.raises(Broken):
-        rename(app, env, pool.id, "Staff", fail=True)
-    assert find.pool(env, pool.id) is kept
-    clock.forward(seconds=STALE_AFTER)
-    assert find.pool(env, pool.id) is kept
-
-
-def test_what_an_open_transaction_has_changed_is_in_no_cache(app: Flask, env: Env) -> None:
-    pool = a_pool(env)
-    with pytest.raises(Broken):
-        with env.transaction():
-            env.db.execute(update(Pool).values(name="never"))
-            env.configuration_changed()
-            env.cache.drop()
-            assert find.pool(env, pool.id).name == "People"
-            raise Broken
-    assert find.pool(env, pool.id).name == "People"
-
-
-def test_changes_in_parallel_each_move_the_revision(app: Flask, env: Env) -> None:
-    pool = a_pool(env)
-    with env.reading() as session:
-        before = session.scalar(select(Revision.number))
-    with ThreadPoolExecutor(5) as workers:
-        list(workers.map(lambda n: rename(app, env, pool.id, str(n)), range(20)))
-    with env.reading() as session:
-        assert session.scalar(select(Revision.number)) == before + 20
-        assert session.scalar(text("SELECT count(*) FROM revision")) == 1

@@ -143,7 +143,7 @@ def list_access_keys() -> None:
 @access_key.command("revoke")
 @click.argument("key_id")
 def revoke_access_key(key_id: str) -> None:
-    """End a key; servers that run notice within a second."""
+    """End a key at once, on every host."""
     with _environment() as env:
         access_keys.revoke(env, key_id)
     click.echo(f"{key_id} is revoked.")

@@ -1,5 +1,5 @@
 """Use-cases of whoever configures: pools, app clients, domains, resource servers, access keys.
 
 Configuration is read through `find`, out of the cache; every change says so (`env.configuration_changed`), and every
-worker drops what it kept within a second.
+process drops what it kept (`app.cache`).
 """

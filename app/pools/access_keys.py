@@ -86,7 +86,8 @@ def listed(env: Env) -> list[AccessKey]:
 
 
 def revoke(env: Env, key_id: str) -> None:
-    """End a key at once in this process, within a second in the others. Raises errors.ResourceNotFound."""
+    """End a key at once, on every host: a signed request asks first whether anything has changed. Raises
+    errors.ResourceNotFound."""
     with env.transaction():
         row = env.db.get(AccessKey, key_id)
         if row is None:

@@ -25,7 +25,8 @@ from typing import Any
 from sqlalchemy import Select, delete, select, tuple_
 
 from app import errors
-from app.env import STALE_AFTER, Env
+from app.cache import STALE_AFTER
+from app.env import Env
 from app.models import Alias, Pool, PoolChange, User
 from app.pools import names
 from app.pools.names import BATCH, Collision, raise_collided

@@ -290,6 +290,16 @@ def test_a_revoked_key_is_refused_at_once(send: Send, env: Env, key: access_keys
     assert send(signed(key))[0] == "UnrecognizedClient"
 
 
+def test_a_key_that_another_host_has_revoked_is_refused_at_once(
+    send: Send, env: Env, key: access_keys.Pair, settings: Settings, clock: Clock, another_app: Callable[..., Flask]
+) -> None:
+    assert send(signed(key)) == ("ok", "")
+    elsewhere = another_app(settings, now=clock, ticks=clock.ticks)
+    with elsewhere.app_context():
+        access_keys.revoke(elsewhere.extensions["cognate"], key.id)
+    assert send(signed(key))[0] == "UnrecognizedClient"
+
+
 def test_a_limited_key_that_is_revoked_during_its_request_is_not_without_limits(
     send: Send, env: Env, monkeypatch: pytest.MonkeyPatch
 ) -> None:

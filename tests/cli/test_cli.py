@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from app import __version__, cli, errors, server
+from app.cache import STALE_AFTER
 from app.config import PREFIX, Settings, SettingsError
-from app.env import STALE_AFTER, Env
+from app.env import Env
 from app.pools import access_keys
 from app.tokens import keys
 from tests.build import a_pool

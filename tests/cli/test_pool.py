@@ -11,8 +11,9 @@ from click.testing import Result
 
 from app import errors
 from app.accounts import find
+from app.cache import STALE_AFTER
 from app.cli import blueprint, documents
-from app.env import STALE_AFTER, Env
+from app.env import Env
 from app.models import Pool
 from app.pools import changes, client_secrets, domains, plans, resource_servers
 from app.pools import find as pools

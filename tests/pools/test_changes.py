@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from app import errors
 from app.accounts import administer, find, sign_up
 from app.accounts import attributes as writing
+from app.cache import STALE_AFTER
 from app.config import Settings
-from app.env import STALE_AFTER, Env, Origin
+from app.env import Env, Origin
 from app.models import Alias, Pool, PoolChange, User
 from app.pools import changes, names, plans
 from app.pools import find as pools

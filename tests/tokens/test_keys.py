@@ -12,8 +12,9 @@ from joserfc.jwk import KeySet
 from sqlalchemy import select
 
 from app import errors
+from app.cache import STALE_AFTER
 from app.config import Settings
-from app.env import STALE_AFTER, Env, Origin
+from app.env import Env, Origin
 from app.models import Client, Pool, SigningKey
 from app.pools import find, user_pools
 from app.tokens import issue, keys, verify
