@@ -67,9 +67,11 @@ def prepare(settings: Settings) -> None:
 def demand_database(settings: Settings) -> None:
     """Refuse to go on without SQLite's file, which would be made by the first connection. Raises SettingsError."""
     file = _sqlite_file(settings)
+    if file is None:
+        return
     try:
-        if file is None or file.stat():
-            return
+        file.stat()
+        return
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
@@ -285,7 +287,7 @@ def pending_migrations(app: Flask) -> str | None:
                     return "not reachable (its file was removed or replaced)"
                 found = _revision(connection)
         except DBAPIError as error:
-            return f"not reachable ({_reason(error)})"
+            return f"not reachable ({reason(error)})"
     if found is None:
         return "empty"
     return f"at revision {found}, not at {revisions()[-1]}" if found in revisions()[:-1] else None
@@ -320,10 +322,10 @@ def _is_the_servers(error: DBAPIError) -> bool:
 
 
 def _unusable(error: DBAPIError) -> SettingsError:
-    return SettingsError(f"COGNATE_DATABASE_URL cannot be used: {_reason(error)}.")
+    return SettingsError(f"COGNATE_DATABASE_URL cannot be used: {reason(error)}.")
 
 
-def _reason(error: DBAPIError) -> str:
+def reason(error: DBAPIError) -> str:
     """The driver's first line. (SQLAlchemy's own text quotes statements, and the URL with its password.)"""
     return str(error.orig).strip().splitlines()[0].rstrip(".")
 

@@ -1,7 +1,7 @@
-"""The command line: serve, migrate, demo, access keys, rotation of signing keys, and pools (app.cli.pool).
+"""The command line (docs/command-line.md): serve, migrate, demo, keys, and the modules beside this one.
 
-Commands print what they did on standard output, errors as one line on standard error with exit status 2 for a
-setting, 3 for users who would have one name, and 1 for anything else.
+Commands print their result on standard output, and errors as one line on standard error. The exit status says which
+kind of error it was; it is part of the interface.
 """
 
 from __future__ import annotations
@@ -13,17 +13,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from click.exceptions import NoArgsIsHelpError
 from flask import Flask
+from sqlalchemy.exc import DBAPIError
 
 from app import __version__, config, create_app, demo, installation, logs, server
 from app.accounts import sweep
-from app.cli import pool
+from app.cli import client, pool, printing, user
+from app.cli.printing import json_option, working
 from app.config import Settings, SettingsError
 from app.env import Env
 from app.errors import Refusal
 from app.pools import access_keys, find
 from app.pools.names import Collided
 from app.tokens import keys
+
+REFUSED = 1
+"""Nothing, or no more, was done: an error, a question answered with no, a database that failed."""
+WRONG = 2
+"""The command or a setting is wrong, or the data directory is."""
+COLLIDED = 3
+"""Two users would have one name."""
+MISTAKEN = 70
+"""A mistake in Cognate (EX_SOFTWARE of sysexits.h)."""
+
+log = logging.getLogger(__name__)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,15 +49,40 @@ def cognate(context: click.Context) -> None:
 
 
 def main() -> None:
-    """The entry point. Flask's click runs it; a wrong setting is one line, not a stack trace."""
+    """The entry point: runs a command, and ends with its exit status."""
+    sys.exit(_status())
+
+
+def _status() -> int:
     try:
-        cognate(prog_name="cognate")
+        # A command returns nothing; what click itself ends (--help) has a status.
+        return int(cognate.main(prog_name="cognate", standalone_mode=False) or 0)
+    except NoArgsIsHelpError as helped:
+        helped.show()
+        return WRONG
+    except click.UsageError as wrong:
+        asked = wrong.ctx.command_path if wrong.ctx else "cognate"
+        return _failed(WRONG, f"{wrong.format_message().rstrip('.')}; see `{asked} --help`.")
+    except click.ClickException as wrong:
+        return _failed(REFUSED, wrong.format_message())
+    except click.Abort:
+        return _failed(REFUSED, "Not confirmed, or interrupted; nothing more was done.")
     except SettingsError as wrong:
-        click.echo(f"cognate: {wrong}", err=True)
-        sys.exit(2)
+        return _failed(WRONG, str(wrong))
     except Refusal as refused:
-        click.echo(f"cognate: {refused.message}", err=True)
-        sys.exit(3 if isinstance(refused, Collided) else 1)
+        return _failed(COLLIDED if isinstance(refused, Collided) else REFUSED, refused.message)
+    except DBAPIError as failed:
+        log.debug("the database failed", exc_info=failed)
+        return _failed(REFUSED, f"The database failed: {installation.reason(failed)}.")
+    except Exception as failed:
+        log.debug("a command failed", exc_info=failed)
+        what = f"This is a mistake in Cognate ({type(failed).__name__})"
+        return _failed(MISTAKEN, f"{what}; COGNATE_LOG_LEVEL=debug shows where it happened.")
+
+
+def _failed(status: int, reason: str) -> int:
+    click.echo(f"cognate: {logs.one_line(reason)}", err=True)
+    return status
 
 
 def for_migrations() -> Flask:
@@ -78,32 +117,42 @@ def serve() -> None:
 
 
 @cognate.command()
-def migrate() -> None:
-    """Bring the database to this version."""
+@json_option
+def migrate(as_json: bool) -> None:
+    """Bring the database to this version; for a new installation, make the data directory and the key."""
     settings = _settings()
     installation.prepare(settings)
     app = create_app(settings)
-    installation.migrate(app, app.extensions["cognate"].seal)
-    click.echo("The database is up to date.")
+    with working("Migrating the database"):
+        installation.migrate(app, app.extensions["cognate"].seal)
+    if as_json:
+        printing.json({"revision": installation.revisions()[-1]})
+    else:
+        click.echo("The database is up to date.")
 
 
 @cognate.command("demo")
 @click.option("--seed-only", is_flag=True, help="Make and print the demo, and do not serve.")
-def demo_command(seed_only: bool) -> None:
+@json_option
+def demo_command(seed_only: bool, as_json: bool) -> None:
     """Migrate, make a demo pool once, print what to try, and serve. For development."""
     settings = _settings()
     if not settings.development:
         raise SettingsError("The demo has a known user and an open outbox: it needs COGNATE_MODE=development.")
     installation.prepare(settings)
     app = create_app(settings)
-    if installation.pending_migrations(app) or app.secret_key is None:
-        installation.migrate(app, app.extensions["cognate"].seal)
+    with working("Making the demo"):
+        if installation.pending_migrations(app) or app.secret_key is None:
+            installation.migrate(app, app.extensions["cognate"].seal)
+            server.disconnect(app)
+            app = create_app(settings)
+        with app.app_context():
+            facts = demo.prepare(app.extensions["cognate"])
         server.disconnect(app)
-        app = create_app(settings)
-    with app.app_context():
-        facts = demo.prepare(app.extensions["cognate"])
-    server.disconnect(app)
-    click.echo(demo.printed(facts))
+    if as_json:
+        printing.json(facts)
+    else:
+        click.echo(demo.printed(facts))
     if not seed_only:
         server.serve(settings)
 
@@ -123,38 +172,60 @@ def access_key() -> None:
     metavar="PATTERN",
     help="Only for actions such as cognito-idp:List*; may be repeated.",
 )
-def create_access_key(description: str, pools: tuple[str, ...], actions: tuple[str, ...]) -> None:
+@json_option
+def create_access_key(description: str, pools: tuple[str, ...], actions: tuple[str, ...], as_json: bool) -> None:
     """Make a key and print it; its secret is shown this once. Without limits it may do everything."""
     with _environment() as env:
         pair = access_keys.create(env, description=description[:256], pools=pools or None, actions=actions or None)
-    click.echo(f"AWS_ACCESS_KEY_ID={pair.id}\nAWS_SECRET_ACCESS_KEY={pair.secret}")
+    if as_json:
+        printing.json({"id": pair.id, "secret": pair.secret})
+    else:
+        click.echo(f"AWS_ACCESS_KEY_ID={pair.id}\nAWS_SECRET_ACCESS_KEY={pair.secret}")
 
 
 @access_key.command("list")
-def list_access_keys() -> None:
+@json_option
+def list_access_keys(as_json: bool) -> None:
     """List keys, oldest first, without their secrets."""
+    members = ("id", "created", "revoked", "pools", "actions", "description")
     with _environment() as env:
-        for row in access_keys.listed(env):
-            state = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "live"
-            limits = " ".join([*(row.pools or []), *(row.actions or [])]) or "everything"
-            click.echo(f"{row.id}  {row.created_at:%Y-%m-%d}  {state:<18}  {limits}  {row.description}")
+        found = access_keys.listed(env)
+    if as_json:
+        rows = ((one.id, one.created_at, one.revoked_at, one.pools, one.actions, one.description) for one in found)
+        printing.json_list(dict(zip(members, row, strict=True)) for row in rows)
+        return
+    printing.table(
+        [member.upper() for member in members],
+        (
+            (one.id, one.created_at, one.revoked_at, one.pools or "all", one.actions or "all", one.description)
+            for one in found
+        ),
+    )
 
 
 @access_key.command("revoke")
 @click.argument("key_id")
-def revoke_access_key(key_id: str) -> None:
+@json_option
+def revoke_access_key(key_id: str, as_json: bool) -> None:
     """End a key at once, on every host."""
     with _environment() as env:
         access_keys.revoke(env, key_id)
-    click.echo(f"{key_id} is revoked.")
+    if as_json:
+        printing.json({"id": key_id, "revoked": True})
+    else:
+        click.echo(f"{key_id} is revoked.")
 
 
 @cognate.command()
-def purge() -> None:
+@json_option
+def purge(as_json: bool) -> None:
     """Forget what has expired. Servers do this by themselves, a few times an hour."""
-    with _environment() as env:
-        for table, rows in sweep.expired(env).items():
-            click.echo(f"{rows:>8}  {table}")
+    with _environment() as env, working("Deleting what has expired"):
+        forgotten = sweep.expired(env)
+    if as_json:
+        printing.json(forgotten)
+    else:
+        printing.table(["TABLE", "ROWS"], forgotten.items())
 
 
 @cognate.command("rotate-keys")
@@ -162,12 +233,17 @@ def purge() -> None:
 @click.option(
     "--emergency", is_flag=True, help="Sign with the new keys at once and forget the old ones: all tokens end."
 )
-def rotate_keys(pool_id: str, emergency: bool) -> None:
+@json_option
+def rotate_keys(pool_id: str, emergency: bool, as_json: bool) -> None:
     """Give a pool new signing keys: published at once, signing a little later, when verifiers have seen them."""
-    with _environment() as env:
+    with _environment() as env, working("Making the keys"):
         begins = keys.rotate(env, find.pool(env, pool_id), emergency=emergency)
+    if as_json:
+        printing.json({"pool_id": pool_id, "sign_from": begins, "forgot_the_old": emergency})
+        return
     when = "now; the old ones are forgotten" if emergency else f"from {begins:%Y-%m-%d %H:%M:%S} UTC"
     click.echo(f"New signing keys of {pool_id} are published, and sign {when}.")
 
 
-cognate.add_command(pool.pool)
+for module in (pool.pool, client.client, user.user):
+    cognate.add_command(module)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -789,9 +789,49 @@ BEYOND_API: Mapping[str, Callable[[Env, Pool, Mapping[str, Any]], None]] = {"Req
 """What the document can set and no operation of the API can."""
 
 
-def perform(env: Env, pool: Pool, actions: Sequence[Action], done: Callable[[Action], None]) -> None:
-    """Do it, one operation after the other. What was done when one refuses stays done: applied again, the document
-    goes on from there. Raises what they refuse with, with the name of what was being set."""
+@dataclass(frozen=True)
+class Made:
+    """Something that did not exist before, with what its maker has to know of it."""
+
+    kind: str
+    name: str
+    ids: Mapping[str, str] = field(default_factory=dict)
+    secret: str | None = None
+    """Of a client that has one. It is told here, and by the API; no file and no list has it."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        found = {"kind": self.kind, "name": self.name, **self.ids}
+        return found if self.secret is None else {**found, "client_secret": self.secret}
+
+    def __str__(self) -> str:
+        told = [f"{name} {value}" for name, value in self.ids.items()]
+        if self.secret is not None:
+            told.append(f"client_secret {self.secret} (keep it: it is not shown again)")
+        return f"{self.kind} {_short(self.name)}" + (f": {', '.join(told)}" if told else "")
+
+
+KINDS = {
+    "CreateResourceServer": ("resource server", "Identifier"),
+    "CreateGroup": ("group", "GroupName"),
+    "CreateUserPoolDomain": ("domain", "Domain"),
+}
+
+
+def _made(action: Action, reply: Mapping[str, Any]) -> Made | None:
+    if action.operation == "CreateUserPoolClient":
+        client = reply["UserPoolClient"]
+        return Made("client", client["ClientName"], {"client_id": client["ClientId"]}, client.get("ClientSecret"))
+    if action.operation in KINDS:
+        kind, key = KINDS[action.operation]
+        return Made(kind, str(action.members[key]))
+    return None
+
+
+def perform(env: Env, pool: Pool, actions: Sequence[Action], done: Callable[[Action, Made | None], None]) -> None:
+    """Do it, one operation after the other, and tell each at once with what it made. What was done when one refuses
+    stays done: applied again, the document goes on from there. Raises what they refuse with, with the name of what was
+    being set."""
     made: dict[str, str] = {}
     for action in actions:
         members = {"UserPoolId": pool.id, **action.members}
@@ -809,7 +849,7 @@ def perform(env: Env, pool: Pool, actions: Sequence[Action], done: Callable[[Act
             raise
         if action.operation == "CreateUserPoolClient":
             made[str(action.members["ClientName"])] = reply["UserPoolClient"]["ClientId"]
-        done(action)
+        done(action, _made(action, reply))
 
 
 def _with_ids(env: Env, pool: Pool, action: Action, members: dict[str, Any]) -> dict[str, Any]:

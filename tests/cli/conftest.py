@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from flask import Flask
 
 from app import cli
-from app.cli import pool
+from app.cli import pool, printing
 from app.config import PREFIX, Settings
 from tests.conftest import Clock
 
@@ -42,6 +42,8 @@ def run(
 
     monkeypatch.setattr(cli, "create_app", create)
     monkeypatch.setattr(pool, "pause", lambda seconds: clock.forward(seconds=seconds))
+    # On a busy machine anything may take long enough for lines of progress, which tests would find in the output.
+    monkeypatch.setattr(printing, "PATIENCE", 3600)
     monkeypatch.setattr(cli, "_settings", lambda: cli.config.read(os.environ))
 
     def run(*arguments: str, typed: str = "") -> Result:

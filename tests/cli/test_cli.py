@@ -1,5 +1,6 @@
 """The command line: what it prints, and how it ends."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from app import __version__, cli, errors, server
 from app.cache import STALE_AFTER
@@ -19,6 +22,7 @@ from app.tokens import keys
 from tests.build import a_pool
 from tests.cli.conftest import KEY_TEXT, Run
 from tests.conftest import KEY, Clock
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,7 +98,7 @@ def test_an_access_key_is_made_printed_once_and_works(run: Run, env: Env) -> Non
     key_id, secret = made(run, "--description", "of the deployment")
     assert secret_of(env, key_id) == secret
     listed = run("access-key", "list").output
-    assert key_id in listed and "live" in listed and "of the deployment" in listed
+    assert key_id in listed and "of the deployment" in listed
     assert secret not in listed
 
 
@@ -103,7 +107,7 @@ def test_an_access_key_can_be_limited(run: Run, env: Env) -> None:
     key_id, _ = made(run, "--pool", pool.id, "--action", "cognito-idp:List*", "--action", "cognito-idp:AdminGetUser")
     live = access_keys.live(env, key_id)
     assert live and live.pools == {pool.id} and live.actions == ("cognito-idp:List*", "cognito-idp:AdminGetUser")
-    assert f"{pool.id} cognito-idp:List* cognito-idp:AdminGetUser" in run("access-key", "list").output
+    assert f"{pool.id}  cognito-idp:List* cognito-idp:AdminGetUser" in run("access-key", "list").output
     refused = run("access-key", "create", "--action", "s3:*")
     assert refused.exit_code == 1 and isinstance(refused.exception, errors.InvalidParameter)
     assert run("access-key", "create", "--pool", "us-east-1_nobody123").exit_code == 1
@@ -116,12 +120,13 @@ def test_a_revoked_key_ends_in_servers_that_run(run: Run, env: Env, clock: Clock
     clock.forward(seconds=STALE_AFTER)
     assert secret_of(env, key_id) is None
     assert secret_of(env, other)
-    first, second = run("access-key", "list").output.splitlines()
-    shown = {line.split()[0]: line for line in (first, second)}
-    assert "revoked 2026-03-01" in shown[key_id] and "live" in shown[other]
+    shown = {one["id"]: one for one in json.loads(run("access-key", "list", "--json").output)}
+    assert shown[key_id]["revoked"] == "2026-03-01T12:00:00Z" and shown[other]["revoked"] is None
     clock.forward(days=2)
     run("access-key", "revoke", key_id)
-    assert "revoked 2026-03-01" in run("access-key", "list").output, "the day it ended stays"
+    lines = {line.split()[0]: line.split() for line in run("access-key", "list").output.splitlines()}
+    assert lines[key_id][3:5] == ["2026-03-01", "12:00:00"], "the day it ended stays"
+    assert lines[other][3] == "-"
 
 
 def test_a_key_that_is_not_there_cannot_be_revoked(run: Run) -> None:
@@ -132,7 +137,9 @@ def test_a_key_that_is_not_there_cannot_be_revoked(run: Run) -> None:
 
 def test_no_key_at_all_is_an_empty_list(run: Run) -> None:
     done = run("access-key", "list")
-    assert (done.exit_code, done.output) == (0, "")
+    assert done.exit_code == 0
+    assert done.output.split() == ["ID", "CREATED", "REVOKED", "POOLS", "ACTIONS", "DESCRIPTION"]
+    assert run("access-key", "list", "--json").output == "[]\n"
 
 
 # -- signing keys and rows that have expired -------------------------------------------------------------------
@@ -159,14 +166,15 @@ def test_a_pool_that_is_not_there_has_no_keys_to_rotate(run: Run) -> None:
 
 def test_purging_says_how_much_was_forgotten(run: Run) -> None:
     done = run("purge")
-    assert done.exit_code == 0 and re.search(r"(?m)^ +0  browser_session$", done.output)
+    assert done.exit_code == 0 and re.search(r"(?m)^browser_session +0$", done.output)
+    assert json.loads(run("purge", "--json").output)["browser_session"] == 0
 
 
 # -- how it ends -----------------------------------------------------------------------------------------------
 
 
 def ended(
-    run: Run, *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run | None, *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> tuple[int, str]:
     """Exit status and standard error of the entry point."""
     monkeypatch.setattr(sys, "argv", ["cognate", *arguments])
@@ -228,6 +236,60 @@ def test_migrating_says_so_and_can_be_repeated(run: Run, tmp_path: Path, monkeyp
     assert run("access-key", "list").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "No such command 'nonsense'; see `cognate --help`."),
+        (["pool", "show"], "Missing argument 'POOL'; see `cognate pool show --help`."),
+        (["user", "list", "p", "--limit", "0"], "Invalid value for '--limit': 0 is not in the range x>=1; see "),
+        (["serve", "--port", "1"], "No such option"),
+    ],
+)
+def test_a_wrong_command_is_one_line_too(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, told = ended(None, *arguments, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 2 and told.startswith(f"cognate: {said}") and told.count("\n") == 1
+
+
+def test_a_question_that_is_not_answered_is_a_refusal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> Iterator[Env]:
+        raise click.Abort
+
+    monkeypatch.setattr(cli, "_environment", interrupt)
+    told = ended(run, "access-key", "list", monkeypatch=monkeypatch, capsys=capsys)
+    assert told == (1, "cognate: Not confirmed, or interrupted; nothing more was done.\n")
+
+
+def test_a_mistake_of_ours_says_so_in_one_line_and_where_it_was_when_asked(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(env: Env) -> None:
+        raise RuntimeError("with a secret in it")
+
+    monkeypatch.setattr(access_keys, "listed", broken)
+    with caplog.at_level("DEBUG"):
+        status, told = ended(run, "access-key", "list", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 70 and told.count("\n") == 1 and "RuntimeError" in told and "secret" not in told
+    assert "with a secret in it" in caplog.text
+
+
+def test_a_database_that_fails_is_one_line(
+    run: Run, env: Env, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(env: Env) -> None:
+        env.db.execute(text("SELECT secret FROM nowhere"))
+
+    monkeypatch.setattr(access_keys, "listed", broken)
+    status, told = ended(run, "access-key", "list", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 1 and told.startswith("cognate: The database failed: ") and told.count("\n") == 1
+
+
 # -- as an operator does it ------------------------------------------------------------------------------------
 
 
@@ -248,6 +310,49 @@ def test_from_nothing_to_an_access_key(tmp_path: Path) -> None:
     revoked = cognate("access-key", "revoke", "AKIANOBODY", environ=environ)
     assert (revoked.returncode, revoked.stdout) == (1, "")
     assert revoked.stderr.startswith("cognate: There is no access key AKIANOBODY") and revoked.stderr.count("\n") == 1
+
+
+READING = [
+    ["pool", "list"],
+    ["pool", "show", "us-east-1_x"],
+    ["pool", "plan", "us-east-1_x", "pool.yaml"],
+    ["client", "list", "us-east-1_x"],
+    ["user", "list", "us-east-1_x"],
+    ["user", "show", "us-east-1_x", "alice"],
+    ["access-key", "list"],
+    ["access-key", "create"],
+    ["access-key", "revoke", "AKIANOBODY"],
+    ["purge"],
+    ["rotate-keys", "us-east-1_x"],
+    ["pool", "apply", "pool.yaml"],
+    ["pool", "revert", "us-east-1_x"],
+    ["serve"],
+]
+
+
+def test_what_makes_no_installation_leaves_nothing_in_a_wrong_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    makers = {("demo",), ("migrate",)}
+    for names in commands(cli.cognate):
+        tried = any(tuple(one[: len(names)]) == names for one in READING)
+        assert tried or names in makers, f"{names} is not tried"
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.logging.config, "dictConfig", lambda configuration: None)
+    (tmp_path / "pool.yaml").write_text("Pool: {PoolName: Shop}\n")
+    for mode in ("production", "development"):
+        monkeypatch.setenv("COGNATE_MODE", mode)
+        monkeypatch.setenv("COGNATE_PORT", str(free_port()))
+        for arguments in READING:
+            status, told = ended(None, *arguments, monkeypatch=monkeypatch, capsys=capsys)
+            assert (status, told) == (
+                2,
+                f"cognate: The data directory {tmp_path}/var (COGNATE_DATA_DIR) has no database: name the right one, "
+                "or run `cognate migrate` for a new installation.\n",
+            ), arguments
+            assert [path.name for path in tmp_path.iterdir()] == ["pool.yaml"], arguments
 
 
 @pytest.mark.slow

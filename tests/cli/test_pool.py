@@ -1,6 +1,8 @@
 """`cognate pool`: a pool as a file, and changes that the API does not make."""
 
 import base64
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from app import errors
 from app.accounts import find
 from app.cache import STALE_AFTER
 from app.cli import blueprint, documents
+from app.cli import pool as pool_commands
 from app.env import Env
 from app.models import Pool
 from app.pools import changes, client_secrets, domains, plans, resource_servers
@@ -39,6 +42,12 @@ def shown(run: Run, pool_id: str) -> dict[str, Any]:
     assert done.exit_code == 0, done.exception
     found: dict[str, Any] = yaml.safe_load(done.output)
     return found
+
+
+def made_pool(done: Result) -> str:
+    """The id of the pool that `apply` says it has made."""
+    (found,) = re.findall(r"(?m)^Made the pool .*: pool_id (\S+)$", done.output)
+    return str(found)
 
 
 def again(env: Env, clock: Clock, pool: Pool) -> Pool:
@@ -104,9 +113,8 @@ def test_a_client_is_made_to_use_pkce_and_a_later_update_leaves_it_so(
     document = shown(run, pool.id)
     assert document["Clients"][0]["RequirePKCE"] is True
     assert run("pool", "apply", pool.id, rewrite(file, document)).output == "Nothing to change.\n"
-    copied = run("pool", "apply", rewrite(file, {**document, "Id": "us-east-1_Elsewhere"}), "--yes")
-    (made,) = (line for line in copied.output.splitlines() if line.startswith("Made the pool "))
-    assert shown(run, made.removeprefix("Made the pool ").rstrip("."))["Clients"][0]["RequirePKCE"] is True
+    copied = run("pool", "apply", rewrite(file, {**document, "Id": "us-east-1_Elsewhere"}), "--new", "--yes")
+    assert shown(run, made_pool(copied))["Clients"][0]["RequirePKCE"] is True
     for off in (False, None):
         run("pool", "apply", pool.id, rewrite(file, document), "--yes")
         run("pool", "apply", pool.id, rewrite(file, {"Clients": [{"ClientName": "App", "RequirePKCE": off}]}), "--yes")
@@ -129,12 +137,11 @@ def test_a_file_makes_an_equal_pool(run: Run, env: Env, clock: Clock, file: Path
     document = shown(run, full(env).id)
     document["Id"] = "us-east-1_Elsewhere"
     document["Domains"] = []
-    refusing = run("pool", "apply", rewrite(file, document), typed="n\n")
+    refusing = run("pool", "apply", rewrite(file, document), "--new", typed="n\n")
     assert refusing.exit_code == 1 and "Make this pool?" in refusing.output
-    done = run("pool", "apply", str(file), "--yes")
+    done = run("pool", "apply", str(file), "--new", "--yes")
     assert done.exit_code == 0, done.exception
-    (made,) = (line for line in done.output.splitlines() if line.startswith("Made the pool "))
-    pool_id = made.removeprefix("Made the pool ").rstrip(".")
+    pool_id = made_pool(done)
     copy = shown(run, pool_id)
     ids = {one["ClientId"] for one in document["Clients"]} & {one["ClientId"] for one in copy["Clients"]}
     assert not ids, "a client's id is this installation's to give"
@@ -259,6 +266,7 @@ def test_groups_servers_and_domains_are_made_altered_and_pruned(run: Run, env: E
         "+ Domains[persons]",
         "~ Groups[admins].Precedence: 1 -> 7",
         "- Groups[staff]",
+        "Made the domain persons",
         "Done.",
     ]
     after = shown(run, pool.id)
@@ -461,13 +469,12 @@ def test_a_file_that_was_half_applied_goes_on_to_its_end_wherever_it_broke(
         left = broken
         document["Domains"][0]["Domain"] = f"people{broken}"  # the one before has its name still
         rewrite(file, document)
-        done = applied()
+        done = applied("--new")
         if done.exit_code == 0:
             whole = done
         elif broken:
             refused(done, Broken)
-            (made,) = (line for line in done.output.splitlines() if line.startswith("Made the pool "))
-            pool_id = made.removeprefix("Made the pool ").rstrip(".")
+            pool_id = made_pool(done)
             assert f"`cognate pool apply {pool_id} FILE` goes on" in done.output
             left = 100
             again_done = applied(pool_id)
@@ -495,11 +502,11 @@ def test_null_is_said_once_and_then_there_is_nothing_to_change(run: Run, env: En
         return blueprint.differences(pools.pool(env, pool_id), blueprint.shown(env, pools.pool(env, pool_id)), given)
 
     def apply(given: dict[str, Any]) -> None:
-        blueprint.perform(env, pools.pool(env, pool_id), differences(given).actions, lambda action: None)
+        blueprint.perform(env, pools.pool(env, pool_id), differences(given).actions, lambda action, made: None)
 
     done = run("pool", "apply", rewrite(file, everything()), "--yes")
     assert done.exit_code == 0, done.exception
-    pool_id = done.output.partition("Made the pool ")[2].partition(".\n")[0]
+    pool_id = made_pool(done)
     named = {"ResourceServers": "Identifier", "Groups": "GroupName", "Clients": "ClientName", "Domains": "Domain"}
     refusals = {}
     for section, value in shown(run, pool_id).items():
@@ -684,3 +691,111 @@ def test_pruning_removes_what_a_section_does_not_list_and_leaves_sections_that_a
     pruned = blueprint.differences(pool, present, given, prune=True)
     assert pruned.lines == ["+ Clients[Other]", f"- Clients[{client.name}]"]
     assert pruned.actions[-1].members == {"ClientId": client.id}
+
+
+# -- what was made ---------------------------------------------------------------------------------------------
+
+
+NEW = {
+    "Pool": {"PoolName": "Shop"},
+    "ResourceServers": [{"Identifier": "api", "Name": "API", "Scopes": [{"ScopeName": "r", "ScopeDescription": "R"}]}],
+    "Groups": [{"GroupName": "admins"}],
+    "Clients": [
+        {"ClientName": "Page"},
+        {"ClientName": "Server", "GenerateSecret": True},
+    ],
+}
+
+
+def test_what_was_made_is_told_and_a_secret_once(run: Run, env: Env, file: Path) -> None:
+    done = run("pool", "apply", rewrite(file, NEW), "--yes")
+    assert done.exit_code == 0, done.exception
+    pool_id = made_pool(done)
+    clients = {one["ClientName"]: one["ClientId"] for one in shown(run, pool_id)["Clients"]}
+    (secret,) = client_secrets.of(env, pools.client(env, clients["Server"]))
+    assert [line for line in done.output.splitlines() if line.startswith("Made")] == [
+        f"Made the pool Shop: pool_id {pool_id}",
+        "Made the resource server api",
+        f"Made the client Page: client_id {clients['Page']}",
+        f"Made the client Server: client_id {clients['Server']}, client_secret {secret} "
+        "(keep it: it is not shown again)",
+        "Made the group admins",
+    ]
+    later = [
+        run("pool", "apply", pool_id, str(file), "--yes"),
+        run("pool", "plan", pool_id, str(file)),
+        run("pool", "show", pool_id, "--json"),
+        run("client", "list", pool_id),
+        run("client", "list", pool_id, "--json"),
+    ]
+    for each in later:
+        assert each.exit_code == 0 and secret not in each.output
+
+
+def test_a_program_is_told_on_standard_output_and_its_operator_beside_it(run: Run, env: Env, file: Path) -> None:
+    done = run("pool", "apply", rewrite(file, NEW), "--json", typed="y\n")
+    assert done.exit_code == 0, done.exception
+    found = json.loads(done.stdout)
+    assert "Make this pool?" in done.stderr and "+ Pool.PoolName: Shop" in done.stderr
+    kinds = [(one["kind"], one["name"]) for one in found["made"]]
+    assert found["complete"] and kinds[0] == ("pool", "Shop") and ("client", "Server") in kinds
+    server = next(one for one in found["made"] if one["name"] == "Server")
+    assert client_secrets.of(env, pools.client(env, server["client_id"])) == [server["client_secret"]]
+    again = run("pool", "apply", found["pool_id"], str(file), "--json", "--yes")
+    assert json.loads(again.stdout) == {"pool_id": found["pool_id"], "complete": True, "made": [], "changes": []}
+
+
+def test_a_secret_is_told_also_when_what_comes_after_it_is_refused(run: Run, file: Path) -> None:
+    broken = {**NEW, "Groups": [{"GroupName": "admins", "RoleArn": "arn:aws:iam::000000000000:role/x"}] * 1}
+    broken["Domains"] = [{"Domain": "cognito"}]  # which no prefix may contain
+    broken["Clients"] = [{"ClientName": "Server", "GenerateSecret": True}]
+    done = run("pool", "apply", rewrite(file, broken), "--json", "--yes")
+    refused(done)
+    found = json.loads(done.stdout)
+    assert not found["complete"] and found["pool_id"].startswith("us-east-1_")
+    assert found["made"][0] == {"kind": "pool", "name": "Shop", "pool_id": found["pool_id"]}
+
+
+def test_a_second_pool_of_a_name_has_to_be_asked_for(run: Run, env: Env, file: Path) -> None:
+    rewrite(file, NEW)
+    first = made_pool(run("pool", "apply", str(file), "--yes"))
+    for options in (["--yes"], ["--dry-run"], ["--yes", "--json"]):
+        told = refused(run("pool", "apply", str(file), *options))
+        assert first in told and "--new" in told
+    assert len(run("pool", "list").output.splitlines()) == 2
+    second = made_pool(run("pool", "apply", str(file), "--yes", "--new"))
+    assert second != first
+    told = refused(run("pool", "apply", str(file), "--yes"))
+    assert first in told and second in told
+    assert run("pool", "apply", first, str(file), "--new").exit_code == 2
+
+
+def test_pools_are_listed(run: Run, env: Env, clock: Clock) -> None:
+    assert run("pool", "list").output == "POOL ID  NAME  CREATED\n"
+    assert run("pool", "list", "--json").output == "[]\n"
+    made = sorted(a_pool(env).id for _ in range(3))
+    lines = run("pool", "list").output.splitlines()
+    assert lines[0].split() == ["POOL", "ID", "NAME", "CREATED"]
+    assert [line.split() for line in lines[1:]] == [[one, "People", "2026-03-01", "12:00:00"] for one in made]
+    assert json.loads(run("pool", "list", "--json").output)[0] == {
+        "pool_id": made[0],
+        "name": "People",
+        "created": "2026-03-01T12:00:00Z",
+    }
+
+
+def test_all_pools_are_listed_however_many_pages_they_take(run: Run, env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_commands, "PAGE", 2)
+    made = sorted(a_pool(env).id for _ in range(5))
+    assert [one["pool_id"] for one in json.loads(run("pool", "list", "--json").output)] == made
+
+
+def test_a_plan_can_be_read_by_a_program(run: Run, env: Env, file: Path) -> None:
+    pool = a_pool(env)
+    a_user(env, pool, "alice")
+    a_user(env, pool, "ALICE@x.example", email=None)
+    document = {"Pool": {"AliasAttributes": [], "UsernameConfiguration": {"CaseSensitive": True}}}
+    done = run("pool", "plan", pool.id, rewrite(file, document), "--json")
+    found = json.loads(done.stdout)
+    assert found["pool_id"] == pool.id and found["rebuilds_names"] and found["colliding"] == 0
+    assert "~ Pool.UsernameConfiguration.CaseSensitive: false -> true" in found["changes"]
