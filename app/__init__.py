@@ -111,6 +111,10 @@ def create_app(
     health.open_on(app)
     for door in (api, oauth, hosted):
         door.open_on(app, env)
+    if settings.development:
+        from app.demo import application  # which production does not even load
+
+        application.open_on(app)
     app.wsgi_app = web.PlainAddress(  # type: ignore[method-assign]
         well_known.Prepared(web.PoolByPath(app.wsgi_app), env)
     )

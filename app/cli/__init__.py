@@ -17,11 +17,12 @@ from click.exceptions import NoArgsIsHelpError
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from app import __version__, config, create_app, demo, installation, logs, server
+from app import __version__, config, create_app, installation, logs, server
 from app.accounts import sweep
 from app.cli import client, pool, printing, user
 from app.cli.printing import json_option, working
 from app.config import Settings, SettingsError
+from app.demo import seed
 from app.env import Env
 from app.errors import Refusal
 from app.pools import access_keys, find
@@ -147,12 +148,12 @@ def demo_command(seed_only: bool, as_json: bool) -> None:
             server.disconnect(app)
             app = create_app(settings)
         with app.app_context():
-            facts = demo.prepare(app.extensions["cognate"])
+            facts = seed.prepare(app.extensions["cognate"])
         server.disconnect(app)
     if as_json:
         printing.json(facts)
     else:
-        click.echo(demo.printed(facts))
+        click.echo(seed.printed(facts))
     if not seed_only:
         server.serve(settings)
 

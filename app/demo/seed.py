@@ -1,4 +1,4 @@
-"""The demo: one pool with everything to try, made once, and its facts for people and for scripts.
+"""The demo's pool, made once, and its facts for people and for scripts.
 
 `<data directory>/demo.json` has the facts, secrets included, readable by the owner only. It is written by development
 mode alone, which also is what the known user and the open outbox need.
@@ -10,16 +10,19 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlsplit
 
 from app import errors
 from app.accounts import administer, passwords
+from app.config import LOOPBACK, Settings
 from app.env import Env
 from app.models import Client, Pool
 from app.pools import access_keys, app_clients, client_secrets, domains, find, resource_servers, user_pools
 from app.tokens.claims import API_SCOPE, issuer
 
 FILE = "demo.json"
+PATH = "/demo"
+"""Of the application, below the base URL."""
 API = "demo-api"
 EMAIL = "demo@example.com"
 WEB_SCOPES = ["openid", "email", "profile", API_SCOPE]
@@ -27,12 +30,32 @@ Facts = dict[str, Any]
 
 
 def prepare(env: Env) -> Facts:
-    """The demo's facts; makes the pool if there is none yet, and otherwise changes nothing in it."""
+    """The demo's facts; makes the pool if there is none yet, and otherwise changes nothing in it but the URLs of its
+    own application, which follow the settings."""
     path = env.settings.data_dir / FILE
-    kept = _kept(env, path)
-    facts = _described(env, kept or _seed(env))
+    seed = _kept(env, path) or _seed(env)
+    seed["clients"]["app"] = _application(env, find.pool(env, seed["pool_id"]), seed["clients"].get("app"))
+    facts = _described(env, seed)
     _write(path, facts)
     return facts
+
+
+def written(settings: Settings) -> Facts | None:
+    """The facts that an earlier start wrote."""
+    try:
+        facts: Facts = json.loads((settings.data_dir / FILE).read_text())
+        facts["issuer"], facts["clients"]["app"]["client_secret"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return facts
+
+
+def origin(settings: Settings) -> str:
+    """Where the application is reached: the base URL, where a redirect URI may be below it; else this machine, since
+    plain http is allowed to nobody elsewhere."""
+    if settings.https or urlsplit(settings.base_url).hostname in LOOPBACK:
+        return settings.base_url
+    return f"http://localhost:{settings.port}"
 
 
 def _kept(env: Env, path: Path) -> Facts | None:
@@ -115,6 +138,39 @@ def _web_client(env: Env, pool: Pool, name: str, origin: str, *, secret: bool) -
     )
 
 
+def _application(env: Env, pool: Pool, kept: Facts | None) -> Facts:
+    """The client of the demo's own application, with the URLs of this start. It is made for a demo of before there was
+    one, and anew where somebody has deleted it."""
+    home = origin(env.settings) + PATH
+    urls = {"callback_urls": f"{home}/callback", "logout_urls": home}
+    try:
+        client = find.client(env, (kept or {}).get("client_id", ""), pool)
+        if not client.confidential:
+            raise errors.UnknownClient(client.id)
+    except errors.UnknownClient:
+        settings: Facts = {
+            "explicit_auth_flows": ["ALLOW_REFRESH_TOKEN_AUTH"],
+            **{name: [url] for name, url in urls.items()},
+            "allowed_oauth_flows": ["code"],
+            "allowed_oauth_scopes": WEB_SCOPES,
+            "allowed_oauth_flows_user_pool_client": True,
+            "supported_identity_providers": ["COGNITO"],
+            "prevent_user_existence_errors": "ENABLED",
+            "require_pkce": True,
+        }
+        client = app_clients.create(
+            env, pool, name="Demo application", settings=settings, generate_secret=True, secret=None
+        )
+    stale = {name: url for name, url in urls.items() if url not in client.settings.get(name, [])}
+    if stale:
+        moved = {
+            name: [url, *(one for one in client.settings.get(name, []) if urlsplit(one).path != urlsplit(url).path)]
+            for name, url in urls.items()
+        }
+        client = app_clients.update(env, client, name=None, settings={**client.settings, **moved})
+    return {**_client(env, client), "redirect_uri": urls["callback_urls"], "logout_uri": urls["logout_urls"]}
+
+
 def _machine(env: Env, pool: Pool) -> Client:
     return app_clients.create(
         env,
@@ -146,16 +202,6 @@ def _described(env: Env, seed: Facts) -> Facts:
     """With the URLs, which follow the settings of this start."""
     base = env.settings.base_url
     pool = find.pool(env, seed["pool_id"])
-    web = seed["clients"]["web"]
-    query = urlencode(
-        {
-            "client_id": web["client_id"],
-            "response_type": "code",
-            "scope": "openid email profile",
-            "redirect_uri": web["redirect_uri"],
-        },
-        quote_via=quote,
-    )
     own = issuer(env.settings, pool)
     return {
         "base_url": base,
@@ -163,7 +209,8 @@ def _described(env: Env, seed: Facts) -> Facts:
         "pool_id": pool.id,
         "issuer": own,
         "discovery_url": f"{own}/.well-known/openid-configuration",
-        "sign_in_url": f"{own}/login?{query}",
+        "demo_url": origin(env.settings) + PATH,
+        "sign_in_url": f"{origin(env.settings)}{PATH}/sign-in",
         "outbox_url": f"{base}/dev/outbox",
         **{name: seed[name] for name in ("user", "clients", "access_key")},
     }
@@ -196,7 +243,7 @@ def printed(facts: Facts) -> str:
         f"aws cognito-idp list-users --user-pool-id {facts['pool_id']} --endpoint-url {facts['base_url']}"
     )
     rows = {
-        "Sign in": facts["sign_in_url"],
+        "Sign in": facts["demo_url"],
         "as": f"{facts['user']['username']} (or {facts['user']['email']}), password {facts['user']['password']}",
         "Discovery": facts["discovery_url"],
         "Machine token": token,

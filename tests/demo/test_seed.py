@@ -7,24 +7,24 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from app import cli, demo, server
+from app import cli, server
 from app.config import Settings, SettingsError
 from app.db import Base
+from app.demo import seed
 from app.env import Env
 from app.models import Domain, Pool
-from app.pools import access_keys, find
+from app.pools import access_keys, app_clients, find
 from tests.conftest import test_settings
 
 
 def facts(env: Env) -> dict[str, Any]:
-    return demo.prepare(env)
+    return seed.prepare(env)
 
 
 def written(env: Env) -> Path:
@@ -49,13 +49,14 @@ def test_the_facts_are_those_that_were_promised(env: Env) -> None:
     assert found["outbox_url"] == f"{base}/dev/outbox"
     assert set(found["user"]) == {"username", "email", "password"}
     assert set(found["access_key"]) == {"id", "secret"}
-    assert set(found["clients"]) == {"spa", "web", "machine"}
+    assert set(found["clients"]) == {"spa", "web", "machine", "app"}
+    assert found["demo_url"] == f"{base}/demo" and found["sign_in_url"] == f"{base}/demo/sign-in"
+    assert found["clients"]["app"]["redirect_uri"] == f"{base}/demo/callback"
+    assert found["clients"]["app"]["logout_uri"] == f"{base}/demo"
     assert set(found["clients"]["spa"]) == {"client_id", "redirect_uri", "logout_uri", "scopes"}
     assert set(found["clients"]["web"]) == {"client_id", "client_secret", "redirect_uri", "logout_uri", "scopes"}
     assert set(found["clients"]["machine"]) == {"client_id", "client_secret", "scopes"}
     assert len(found["clients"]["machine"]["scopes"]) == 2
-    query = parse_qs(urlsplit(found["sign_in_url"]).query)
-    assert query["redirect_uri"] == [found["clients"]["web"]["redirect_uri"]]
 
 
 def test_every_fact_works(env: Env, http: FlaskClient) -> None:
@@ -67,7 +68,8 @@ def test_every_fact_works(env: Env, http: FlaskClient) -> None:
         auth=(machine["client_id"], machine["client_secret"]),
     )
     assert token.status_code == 200 and token.json["scope"] == machine["scopes"][0]  # type: ignore[index]
-    assert http.get(found["sign_in_url"].removeprefix(found["base_url"])).status_code == 200
+    page = http.get(found["sign_in_url"].removeprefix(found["base_url"]), follow_redirects=True)
+    assert page.status_code == 200 and "Demo application" in page.text
     assert http.get(found["discovery_url"].removeprefix(found["base_url"])).json["issuer"] == found["issuer"]  # type: ignore[index]
     live = access_keys.live(env, found["access_key"]["id"])
     assert live and live.secret == found["access_key"]["secret"]
@@ -111,7 +113,7 @@ def test_the_urls_follow_the_settings_of_each_start(
         )
     )
     with moved.app_context():
-        second = demo.prepare(moved.extensions["cognate"])
+        second = seed.prepare(moved.extensions["cognate"])
     assert second["pool_id"] == first["pool_id"] and second["user"] == first["user"]
     assert second["issuer"] == f"https://demo.test/{first['pool_id']}"
     assert json.loads(written(env).read_text()) == second
@@ -133,11 +135,11 @@ def test_a_file_that_was_lost_or_damaged_makes_a_new_demo_beside_the_old(env: En
 
 def test_what_is_printed_is_whole_and_copyable(env: Env) -> None:
     found = facts(env)
-    lines = dict(line.strip().split("  ", 1) for line in demo.printed(found).strip().splitlines())
+    lines = dict(line.strip().split("  ", 1) for line in seed.printed(found).strip().splitlines())
     assert list(lines) == ["Sign in", "as", "Discovery", "Machine token", "AWS CLI", "Outbox"]
     columns = {
         line.index(value.strip())
-        for line, value in zip(demo.printed(found).strip("\n").splitlines(), lines.values(), strict=True)
+        for line, value in zip(seed.printed(found).strip("\n").splitlines(), lines.values(), strict=True)
     }
     assert len(columns) == 1, "aligned"
     curl = shlex.split(lines["Machine token"])
@@ -161,5 +163,49 @@ def test_a_demo_on_a_server_elsewhere_needs_no_directory_beforehand(
 ) -> None:
     app = another_app(test_settings(settings.database_url, data_dir=tmp_path / "not" / "there"))
     with app.app_context():
-        demo.prepare(app.extensions["cognate"])
+        seed.prepare(app.extensions["cognate"])
     assert (tmp_path / "not" / "there" / "demo.json").exists()
+
+
+# -- a demo of before there was an application -------------------------------------------------------------------
+
+
+def test_a_demo_of_before_gets_the_client_of_its_application(env: Env, http: FlaskClient) -> None:
+    first = facts(env)
+    app_clients.delete(env, find.client(env, first["clients"]["app"]["client_id"]))
+    old = json.loads(written(env).read_text())
+    del old["clients"]["app"]
+    written(env).write_text(json.dumps(old))
+    assert http.get("/demo").status_code == 404
+    second = facts(env)
+    assert second["pool_id"] == first["pool_id"] and second["clients"]["web"] == first["clients"]["web"]
+    assert second["clients"]["app"] != first["clients"]["app"]
+    assert http.get("/demo").status_code == 200
+    assert facts(env) == second
+
+
+def test_a_client_that_somebody_deleted_is_made_again(env: Env) -> None:
+    first = facts(env)
+    app_clients.delete(env, find.client(env, first["clients"]["app"]["client_id"]))
+    second = facts(env)
+    assert second["clients"]["app"]["client_id"] != first["clients"]["app"]["client_id"]
+    assert facts(env) == second
+
+
+def test_the_urls_of_the_application_follow_and_those_of_others_stay(
+    env: Env, settings: Settings, another_app: Callable[..., Flask]
+) -> None:
+    first = facts(env)
+    client = find.client(env, first["clients"]["app"]["client_id"])
+    more = {"callback_urls": [*client.callback_urls, "https://mine.example/callback"]}
+    app_clients.update(env, client, name=None, settings={**client.settings, **more})
+    moved = another_app(test_settings(settings.database_url, data_dir=settings.data_dir, port=9999))
+    with moved.app_context():
+        env = moved.extensions["cognate"]
+        second = seed.prepare(env)
+        client = find.client(env, second["clients"]["app"]["client_id"])
+    assert client.id == first["clients"]["app"]["client_id"]
+    assert second["clients"]["app"]["client_secret"] == first["clients"]["app"]["client_secret"]
+    assert client.callback_urls == ["http://localhost:9999/demo/callback", "https://mine.example/callback"]
+    assert client.logout_urls == ["http://localhost:9999/demo"]
+    assert client.settings["require_pkce"]
