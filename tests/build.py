@@ -46,7 +46,8 @@ def with_factors(env: Env, pool: Pool, demand: str, *factors: str) -> Pool:
         "SOFTWARE_TOKEN_MFA": ("software_token_mfa_configuration", {"enabled": True}),
         "EMAIL_OTP": ("email_mfa_configuration", {"message": "Your code is {####}", "subject": "Signing in"}),
     }
-    return mfa.configure(env, pool, {"mfa_configuration": demand, **dict(given[name] for name in factors)})
+    kept = {"web_authn_configuration": pool.settings.get("web_authn_configuration")}
+    return mfa.configure(env, pool, {"mfa_configuration": demand, **dict(given[name] for name in factors), **kept})
 
 
 def a_pool_with_passkeys(env: Env, *, passkeys: dict[str, Any] | None = None, **settings: Any) -> Pool:

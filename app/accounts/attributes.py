@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from sqlalchemy import delete, insert, select, tuple_, update
 
 from app import errors
-from app.accounts import codes, trust
+from app.accounts import codes, factors, recovery_codes, trust
 from app.db import raising
 from app.env import Env
 from app.messaging.messages import Delivery
@@ -59,6 +59,10 @@ def put(env: Env, user: User, attributes: Mapping[str, str]) -> None:
                 setattr(user, f"{address}_verified", False)
             _forget_codes(env, user, address)
             trust.end(env, user)  # codes of a second factor go there
+            # A factor that such codes met has been replaced; where none is on, one that counts as on may have been.
+            on = factors.switched_on(user)
+            if not on or any(factors.ADDRESS.get(factor) == address for factor in on):
+                recovery_codes.end(env, user)
     write(user, attributes)
     user.modified_at = env.now()
 

@@ -118,8 +118,8 @@ def _on(pool: Pool, user: User, held: Held) -> tuple[str, ...]:
 
 
 def _by_address(pool: Pool, user: User, held: Held) -> tuple[str, ...]:
-    """Codes to an address that count as switched on, though nobody has done so: in a pool that requires a second factor,
-    of a user who has no other."""
+    """Codes to an address that count as switched on, though nobody has done so: in a pool that requires a second
+    factor, of a user who has no other."""
     offered = pool.second_factors
     if pool.mfa != "ON" or _on(pool, user, held) or (TOTP in offered and held.software_token):
         return ()

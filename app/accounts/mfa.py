@@ -1,6 +1,7 @@
 """Second factors of a user: his authenticator app, what is switched on, and what he prefers (reference: 10.1, 10.3).
 
-Whatever changes them ends what rested on those that he had: sign-ins under way, and the trust in his devices.
+Whatever changes them ends what rested on those that the user had: sign-ins under way, and the trust in devices; and
+recovery codes, where a factor is replaced or the last one goes (accounts.recovery_codes).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete
 
 from app import errors
-from app.accounts import codes, factors, find, lockout, passwords, profile, software_token, trust
+from app.accounts import codes, factors, find, lockout, passwords, profile, recovery_codes, software_token, trust
 from app.env import Env, Origin
 from app.models import Attempt, Client, Pool, User
 
@@ -53,6 +54,8 @@ def verify(env: Env, client: Client, user: User, *, code: str, name: str | None,
             raise errors.EnableSoftwareTokenMFA
     with env.transaction():
         row = profile.present(env, user)
+        if software_token.stands(env, row)[0]:
+            recovery_codes.end(env, row)
         software_token.take_into_use(env, matched, name=name, first=False)
         lockout.forgive(env, counted)
         changed(env, row)
@@ -132,6 +135,8 @@ def _set(env: Env, row: User, wanted: Mapping[str, Setting]) -> None:
 def _write(env: Env, user: User, *, on: set[str] | list[str], preferred: str | None) -> None:
     user.mfa = {"on": [name for name in factors.ALL if name in on], "preferred": preferred if preferred in on else None}
     user.modified_at = env.now()
+    if not on:
+        recovery_codes.end(env, user)
     changed(env, user)
 
 

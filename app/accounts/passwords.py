@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, factors, find, limits, lockout, trust
+from app.accounts import codes, credentials, factors, find, limits, lockout, recovery_codes, trust
 from app.env import Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Attempt, BrowserSession, Client, Password, Pool, User
@@ -210,7 +210,7 @@ def set_by_administrator(env: Env, pool: Pool, *, username: str, password: str, 
 
 def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *, temporary: bool = False) -> None:
     """Store a new password and end what the old one began: attempts under way, browser sessions, the trust in devices,
-    the lock, a code with which yet another could be set.
+    the lock, a code with which yet another could be set, recovery codes.
 
     Tokens stay, as in Cognito (reference: 4.5). Inside a transaction. Raises what `credentials.store` does.
     """
@@ -219,6 +219,7 @@ def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *,
     credentials.store(env, user, prepared, expires_at=expires_at)
     _end_what_it_began(env, user)
     codes.forget(env, user, purpose=PURPOSE)
+    recovery_codes.end(env, user)
     lockout.forget(env, lockout.counter(env, pool, sub=user.sub, origin=Origin()))
     user.modified_at = now
 

@@ -1,12 +1,18 @@
-"""Recovery codes: what a user writes down for the day on which his second factor is lost (requirements: 62)."""
+"""Recovery codes: what a user writes down for the day on which the second factor is lost (requirements: 62).
+
+They stand in for the factors and beside the password of the day on which they were made. So they end when the last
+factor goes, when one is replaced (another secret in the app, another address for its codes), and with a new password:
+somebody who had all three for a moment must not keep the codes when the owner has changed the rest.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, delete, exists, insert, select
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select
 
 from app import errors
+from app.accounts import find
 from app.env import Env
-from app.models import RecoveryCode, User
+from app.models import Pool, RecoveryCode, User
 
 HOW_MANY = 10
 
@@ -38,6 +44,26 @@ def take(env: Env, user: User, code: str) -> None:
     """
     if env.db.scalar(delete(RecoveryCode).where(*_is(env, user, code)).returning(RecoveryCode.id)) is None:
         raise errors.CodeMismatch("Invalid code received for user")
+
+
+def end(env: Env, user: User) -> int:
+    """Make all of the user's codes worthless; how many there were. Inside a transaction, with the user's row locked."""
+    gone = delete(RecoveryCode).where(RecoveryCode.user_sub == user.sub).returning(RecoveryCode.id)
+    return len(env.db.scalars(gone).all())
+
+
+def left_by_administrator(env: Env, pool: Pool, *, username: str) -> int:
+    """How many codes a user of the pool has left. Raises errors.UserNotFound."""
+    user = find.existing(env, pool, username).user
+    with env.reading() as session:
+        return session.scalar(select(func.count()).where(RecoveryCode.user_sub == user.sub)) or 0
+
+
+def end_by_administrator(env: Env, pool: Pool, *, username: str) -> int:
+    """Make the codes of a user of the pool worthless; how many there were. Raises errors.UserNotFound."""
+    found = find.existing(env, pool, username)
+    with env.transaction():
+        return end(env, find.locked(env, found.user.sub))
 
 
 def _is(env: Env, user: User, code: str) -> tuple[ColumnElement[bool], ...]:

@@ -101,8 +101,9 @@ _SELECT_USER_FOR_UPDATE = (
     .with_for_update(of=User)
     .options(claims.WITH_GROUPS)
 )
-"""Only what is on the user's own row is current when this statement had to wait for a lock: PostgreSQL (READ COMMITTED)
-reads the locked row again, and the joined ones as they were before. Nothing that admits or refuses may rest on those."""
+"""Only what is on the user's own row is current when this statement had to wait for a lock: PostgreSQL (READ
+COMMITTED) reads the locked row again, and the joined ones as they were before. Nothing that admits or refuses may rest
+on those."""
 _HIS = select(table(User).c.sub).where(table(User).c.sub == bindparam("sub")).with_for_update(read=True, key_share=True)
 _WAITING = (
     select(Attempt, User, Password)

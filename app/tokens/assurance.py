@@ -11,8 +11,8 @@ from typing import Any
 from app.models import LoginSession, Pool
 
 TRUSTED_DEVICE = "TRUSTED_DEVICE"
-"""Beside the proof of a device: that it stood in for a second factor then. One that a password alone has enrolled proves
-that it is the same device, and no more."""
+"""Beside the proof of a device: that it stood in for a second factor then. One that a password alone has enrolled
+proves that it is the same device, and no more."""
 RECOVERS = {"email": "RECOVERED_BY_EMAIL", "phone_number": "RECOVERED_BY_PHONE"}
 """Beside a password and a code to an address, by the attribute: that the address recovered that password. Whoever reads
 the mailbox then has both, so the code adds nothing to the password."""
@@ -47,8 +47,8 @@ def methods(met: Iterable[str]) -> list[str]:
 
 
 def level(met: Iterable[str]) -> int:
-    """1: a password only. 2: a code only, or with a password that the same mailbox recovers. 3: a passkey, or a password
-    and something one has. 4: a password, and a second factor that is not sent to an address."""
+    """1: a password only. 2: a code only, or with a password that the same mailbox recovers. 3: a passkey, or a
+    password and something one has. 4: a password, and a second factor that is not sent to an address."""
     met = set(met)
     proven = met & METHODS.keys()
     second = _second(met)

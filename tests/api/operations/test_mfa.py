@@ -124,8 +124,8 @@ def test_the_pool_of_the_documentation_can_be_signed_into(
     api: Api, code: Callable[[str], str], own_words: dict[str, Any]
 ) -> None:
     """CreateUserPool with MfaConfiguration ON and an SmsConfiguration; whoever signs up there has proven a phone, and
-    that is the second factor. Where the pool has not said what recovers a password, the phone does not (reference: 2.7).
-    """
+    that is the second factor. Where the pool has not said what recovers a password, the phone does not (reference:
+    2.7)."""
     phone, mail = "+15555550188", "dora@example.com"
     pool_id = api(
         "CreateUserPool",
