@@ -345,6 +345,12 @@ class AlreadyConfirmed(NotAuthorized):
     message = "User cannot be confirmed. Current status is CONFIRMED"
 
 
+class SignInTooOld(NotAuthorized):
+    """A live access token, for something that the pool allows after a recent sign-in only (accounts.recency)."""
+
+    message = "Sign in again, and repeat the request with the new access token."
+
+
 class TokenRefused(NotAuthorized):
     """An access token that cannot be accepted: the message says which of Cognito's five reasons."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import delete, select
 
 from app import errors
@@ -9,9 +11,10 @@ from app.accounts import attributes as writing
 from app.accounts import codes, credentials, factors, find, limits, lockout, recovery_codes, trust
 from app.env import Env, Origin
 from app.messaging.messages import Delivery
-from app.models import Attempt, BrowserSession, Client, Password, Pool, User
+from app.models import Attempt, BrowserSession, Client, LoginSession, Password, Pool, User
 from app.policy import passwords as policy
 from app.policy import unbuilt
+from app.tokens import revoke
 
 PURPOSE = "forgot_password"
 NO_ADDRESS = "Cannot reset password for the user as there is no registered/verified email or phone_number"
@@ -21,8 +24,11 @@ NOT_HIS_OWN = ("FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER")
 asks for the attributes that are missing; and who comes from an identity provider has his password there."""
 
 
-def change(env: Env, client: Client, user: User, *, previous: str | None, proposed: str) -> None:
-    """Replace a password by another, for who knows it. Somebody without one sets his first: `previous` is None.
+def change(
+    env: Env, client: Client, user: User, *, previous: str | None, proposed: str, asking: LoginSession | None = None
+) -> None:
+    """Replace a password by another, for who knows it. Somebody without one sets the first: `previous` is None. Where
+    the pool ends sessions with the password, the one that is `asking` goes on.
 
     Raises errors.InvalidPassword, InvalidParameter (no previous one given), LimitExceeded, NotAuthorized (a wrong
     one, or a state that does not allow it), PasswordHistoryPolicyViolation, PasswordResetRequired, UserNotConfirmed,
@@ -48,7 +54,7 @@ def change(env: Env, client: Client, user: User, *, previous: str | None, propos
         if chosen is None or version != (stored.version if stored else None):
             raise errors.NotAuthorized
         _check_may_change(row)
-        replace(env, pool, row, _allowed(chosen))
+        replace(env, pool, row, _allowed(chosen), asking=asking)
 
 
 def _chosen(
@@ -189,7 +195,7 @@ def reset_by_administrator(env: Env, pool: Pool, *, username: str) -> Delivery:
         channel = _channel(env, pool, user)
         user.status = "RESET_REQUIRED"
         user.modified_at = env.now()
-        _end_what_it_began(env, user)
+        _end_what_it_began(env, pool, user)
         return codes.send(env, pool, user, purpose=PURPOSE, attribute=channel, counted=False)
 
 
@@ -208,23 +214,43 @@ def set_by_administrator(env: Env, pool: Pool, *, username: str, password: str, 
         replace(env, pool, row, prepared, temporary=not permanent)
 
 
-def replace(env: Env, pool: Pool, user: User, prepared: credentials.Prepared, *, temporary: bool = False) -> None:
+def replace(
+    env: Env,
+    pool: Pool,
+    user: User,
+    prepared: credentials.Prepared,
+    *,
+    temporary: bool = False,
+    asking: LoginSession | None = None,
+    begun_before: datetime | None = None,
+) -> None:
     """Store a new password and end what the old one began: attempts under way, browser sessions, the trust in devices,
     the lock, a code with which yet another could be set, recovery codes.
 
-    Tokens stay, as in Cognito (reference: 4.5). Inside a transaction. Raises what `credentials.store` does.
+    Tokens stay, as in Cognito (reference: 4.5), unless the pool ends sessions with the password; then the one that is
+    `asking` goes on, and so does a sign-in that was begun at `begun_before` or later. Inside a transaction. Raises what
+    `credentials.store` does.
     """
     now = env.now()
     expires_at = now + pool.password_policy.temporary_validity if temporary else None
     credentials.store(env, user, prepared, expires_at=expires_at)
-    _end_what_it_began(env, user)
+    _end_what_it_began(env, pool, user, asking=asking, begun_before=begun_before)
     codes.forget(env, user, purpose=PURPOSE)
-    recovery_codes.end(env, user)
     lockout.forget(env, lockout.counter(env, pool, sub=user.sub, origin=Origin()))
     user.modified_at = now
 
 
-def _end_what_it_began(env: Env, user: User) -> None:
+def _end_what_it_began(
+    env: Env,
+    pool: Pool,
+    user: User,
+    *,
+    asking: LoginSession | None = None,
+    begun_before: datetime | None = None,
+) -> None:
+    if pool.ends_sessions_with_password:
+        revoke.everything_of(env, user, but=asking.id if asking else None, begun_before=begun_before)
+    recovery_codes.end(env, user)
     env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub, Attempt.used_at.is_(None)))
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
     trust.end(env, user)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import errors
+from app.accounts import recency
 from app.api.errors import UnrecognizedClient
 from app.api.registry import Operation
 from app.crypto.seal import same
@@ -74,6 +75,10 @@ class Call:
         if self._session is None:
             raise LookupError(f"{self.operation.name} has no access token")
         return self._session
+
+    def demand_recent_sign_in(self) -> None:
+        """That the access token is of a sign-in which its pool takes for recent. Raises errors.SignInTooOld."""
+        recency.demand(self.env, self.client.pool, self.session)
 
 
 def identified(env: Env, operation: Operation, members: dict[str, Any], origin: Origin) -> Call:

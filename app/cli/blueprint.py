@@ -36,7 +36,7 @@ from app.models import (
 from app.models.branding import ALL
 from app.models.pool import ACR_LEVELS
 from app.policy.attributes import DEVELOPER, standard_attributes
-from app.pools import app_clients, client_settings, find, pool_settings, user_pools
+from app.pools import app_clients, client_settings, find, own_settings, pool_settings, user_pools
 from app.pools.domains import CLASSIC
 from app.pools.plans import NAMING, Plan, custom
 
@@ -50,6 +50,10 @@ STRUCTURAL = {
     "UsernameAttributes": "username_attributes",
 }
 assert tuple(STRUCTURAL.values()) == NAMING  # noqa: S101 - whoever adds one adds it to both
+OWN = {"EndSessionsWithPassword": "end_sessions_with_password", "RecentSignInMinutes": "recent_sign_in_minutes"}
+"""What the section `Cognate` says, in the words of app.pools.own_settings. `Preset` says several of them at once."""
+SET_OWN = "SetOwnSettings"
+"""The action that sets these (see BEYOND_API)."""
 BOUNDS = {
     "String": ("StringAttributeConstraints", (("MinLength", "shortest"), ("MaxLength", "longest"))),
     "Number": ("NumberAttributeConstraints", (("MinValue", "least"), ("MaxValue", "greatest"))),
@@ -100,6 +104,11 @@ def _shape() -> shapes.Structure:
         Pool=pool,
         Mfa=_taking("SetUserPoolMfaConfig"),
         SessionConfiguration=_taking("SetUserPoolSessionConfiguration"),
+        Cognate=_structure(
+            Preset=shapes.String(False, 0, None, None, None, tuple(own_settings.PRESETS)),
+            EndSessionsWithPassword=shapes.Boolean(False),
+            RecentSignInMinutes=shapes.Number(False, "integer", 0, own_settings.LONGEST),
+        ),
         LogConfigurations=_taking("SetLogDeliveryConfiguration").members["LogConfigurations"].shape,
         ResourceServers=_list_of(_taking("CreateResourceServer")),
         Groups=_list_of(_taking("CreateGroup")),
@@ -205,6 +214,7 @@ def shown(env: Env, pool: Pool) -> dict[str, Any]:
     for section, operation in gets.items():
         reply = call(env, operation, UserPoolId=pool.id)
         found[section] = {name: value for name, value in reply.items() if name != "UserPoolId"}
+    found["Cognate"] = _own(own_settings.of(pool))
     reply = call(env, "GetLogDeliveryConfiguration", UserPoolId=pool.id)
     found["LogConfigurations"] = reply["LogDeliveryConfiguration"].get("LogConfigurations", [])
     with env.reading() as session:
@@ -261,6 +271,10 @@ def _pool(env: Env, pool: Pool) -> dict[str, Any]:
     if schema:
         found["Schema"] = schema
     return found
+
+
+def _own(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {word: settings[own] for word, own in OWN.items()}
 
 
 def _attribute(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -422,6 +436,7 @@ def differences(
         *_removed(present, given, "Groups", "DeleteGroup", prune),
         *_single(present, given, "Mfa", "SetUserPoolMfaConfig"),
         *_single(present, given, "SessionConfiguration", "SetUserPoolSessionConfiguration"),
+        *_own_settings(present, given),
         *_logs(present, given),
         *_looking("UICustomization", present, given),
     ]
@@ -566,6 +581,17 @@ def _single(present: Mapping[str, Any], given: Mapping[str, Any], section: str, 
     lines = tuple(_lines(section, before, after))
     if lines:
         yield Action(lines, operation, after)
+
+
+def _own_settings(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
+    said = dict(given.get("Cognate") or {})
+    preset = said.pop("Preset", None)
+    bundle = _own(own_settings.PRESETS[preset]) if preset else {}
+    before = present.get("Cognate") or {}
+    after = merged({**before, **bundle}, said, _own(own_settings.COMPATIBLE))
+    lines = tuple(_lines("Cognate", before, after))
+    if lines:
+        yield Action(lines, SET_OWN, after)
 
 
 def _logs(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
@@ -785,8 +811,15 @@ def _require_pkce(env: Env, pool: Pool, members: Mapping[str, Any]) -> None:
     app_clients.require_pkce(env, find.client(env, members["ClientId"], pool), members["RequirePKCE"])
 
 
-BEYOND_API: Mapping[str, Callable[[Env, Pool, Mapping[str, Any]], None]] = {"RequirePKCE": _require_pkce}
-"""What the document can set and no operation of the API can."""
+def _set_own(env: Env, pool: Pool, members: Mapping[str, Any]) -> None:
+    own_settings.configure(env, pool, {OWN[word]: value for word, value in members.items() if word in OWN})
+
+
+BEYOND_API: Mapping[str, Callable[[Env, Pool, Mapping[str, Any]], None]] = {
+    "RequirePKCE": _require_pkce,
+    SET_OWN: _set_own,
+}
+"""What the document can set and no operation of the API can, by the name of its action."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,16 @@ from app.accounts import administer, passwords
 from app.config import LOOPBACK, Settings
 from app.env import Env
 from app.models import Client, Pool
-from app.pools import access_keys, app_clients, client_secrets, domains, find, resource_servers, user_pools
+from app.pools import (
+    access_keys,
+    app_clients,
+    client_secrets,
+    domains,
+    find,
+    own_settings,
+    resource_servers,
+    user_pools,
+)
 from app.tokens.claims import API_SCOPE, issuer
 
 FILE = "demo.json"
@@ -80,6 +89,7 @@ def _seed(env: Env) -> Facts:
             "policies": {"password_policy": {"minimum_length": 8}},
             "account_recovery_setting": {"recovery_mechanisms": [{"name": "verified_email", "priority": 1}]},
             "schema": [{"name": "email", "required": True, "mutable": True}],
+            **own_settings.PRESETS["recommended"],
         },
     )
     _domain(env, pool)

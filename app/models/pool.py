@@ -226,6 +226,18 @@ class Pool(Base):
         )
 
     @property
+    def ends_sessions_with_password(self) -> bool:
+        """Whether a new password ends the sessions that the old one began (pools.own_settings)."""
+        return bool(self.settings.get("end_sessions_with_password"))
+
+    @property
+    def recent_sign_in(self) -> timedelta | None:
+        """How old a sign-in may be for an access token of it to change what somebody signs in with; None where that
+        does not matter (pools.own_settings)."""
+        minutes = self.settings.get("recent_sign_in_minutes") or 0
+        return timedelta(minutes=minutes) if minutes else None
+
+    @property
     def most_sessions(self) -> int | None:
         """How many token sessions a user may have; None where they are not tracked (reference: 6.8)."""
         given = self.settings.get("session_configuration") or {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import ColumnElement, delete, update
 
 from app import errors
@@ -10,16 +12,17 @@ from app.models import BrowserSession, Client, LoginSession, User
 from app.tokens import issue
 
 
-def everything_of(env: Env, user: User) -> None:
+def everything_of(env: Env, user: User, *, but: str | None = None, begun_before: datetime | None = None) -> None:
     """End all sessions of a user, of every client and browser, and what was begun in them: a code that is redeemed
-    after this moment, from a sign-in before it, gives nothing (tokens.codes). Inside a transaction.
+    after this moment (or that of `begun_before`), from a sign-in before it, gives nothing (tokens.codes). The login
+    session `but` goes on. Inside a transaction.
 
     The user's row first. Whoever opens a session holds it until he has committed; sessions that are ended after it was
     waited for are all there are.
     """
-    now = env.now()
-    env.db.execute(update(User).where(User.sub == user.sub).values(signed_out_at=now))
-    _end(env, LoginSession.user_sub == user.sub)
+    moment = begun_before or env.now()
+    env.db.execute(update(User).where(User.sub == user.sub).values(signed_out_at=moment))
+    _end(env, LoginSession.user_sub == user.sub, *([LoginSession.id != but] if but else []))
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
 
 

@@ -154,6 +154,33 @@ def test_a_file_makes_an_equal_pool(run: Run, env: Env, clock: Clock, file: Path
     assert again_done.output == "Nothing to change.\n", "clients are found by their names"
 
 
+def test_settings_that_the_api_does_not_know(run: Run, env: Env, file: Path, clock: Clock) -> None:
+    pool = a_pool(env, algorithm="ES256")
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0}
+    path = rewrite(file, {"Cognate": {"Preset": "recommended", "RecentSignInMinutes": 30}})
+    planned = run("pool", "plan", pool.id, path)
+    assert (
+        planned.output == "~ Cognate.EndSessionsWithPassword: false -> true\n~ Cognate.RecentSignInMinutes: 0 -> 30\n"
+    )
+    assert run("pool", "apply", pool.id, path, "--yes").output.endswith("Done.\n")
+    assert run("pool", "apply", pool.id, path).output == "Nothing to change.\n"
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 30}
+    assert again(env, clock, pool).ends_sessions_with_password
+    run("pool", "apply", pool.id, rewrite(file, {"Pool": {"UserPoolTags": {"a": "b"}}}), "--yes")  # UpdateUserPool
+    run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"RecentSignInMinutes": None}}), "--yes")
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 0}
+    run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"Preset": "cognito-compatible"}}), "--yes")
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0}
+
+
+def test_a_new_pool_is_made_with_a_preset(run: Run, file: Path, env: Env) -> None:
+    document = {"Pool": {"PoolName": "Ours"}, "Cognate": {"Preset": "recommended"}}
+    done = run("pool", "apply", rewrite(file, document), "--yes")
+    assert done.exit_code == 0, done.exception
+    document = shown(run, made_pool(done))
+    assert document["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 10}
+
+
 def test_a_file_says_only_what_it_wants_and_the_rest_stays(run: Run, env: Env, file: Path, clock: Clock) -> None:
     pool = a_pool(env, user_pool_tags={"team": "one"})
     server = {"Identifier": "https://b.example.com", "Name": "B", "Scopes": []}
@@ -177,6 +204,13 @@ def test_a_file_says_only_what_it_wants_and_the_rest_stays(run: Run, env: Env, f
     ("text", "said"),
     [
         ("Pool:\n  PoolName: P\n  Colour: red", "line 3: Pool.Colour: no such setting; expected "),
+        (
+            "Cognate: {Preset: best}",
+            "line 1: Cognate.Preset: it must satisfy enum value set: [cognito-compatible, recommended]",
+        ),
+        ("Cognate: {RecentSignInMinutes: 1441}", "line 1: Cognate.RecentSignInMinutes: it must have value less"),
+        ("Cognate: {RecentSignInMinutes: ten}", "line 1: Cognate.RecentSignInMinutes: expected a whole number"),
+        ("Cognate: {EndSessionsWithPassword: 1}", "line 1: Cognate.EndSessionsWithPassword: expected true or false"),
         ("Pools: 1", "line 1: Pools: no such setting; expected Id, Pool, Mfa, "),
         ("Pool:\n  DeletionProtection: ACTIV", "line 2: Pool.DeletionProtection: it must satisfy enum value set"),
         ("Pool:\n  PoolName: 7", "line 2: Pool.PoolName: expected text; put it in quotes: '7'"),

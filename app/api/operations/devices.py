@@ -16,6 +16,7 @@ from app.paging import Page
 @operation("ConfirmDevice")
 def confirm_device(call: Call) -> dict[str, Any]:
     """Take up the key that came with the tokens."""
+    call.demand_recent_sign_in()  # a device may stand in for a second factor
     given = call.get("DeviceSecretVerifierConfig", {})
     necessary = devices.confirm(
         call.env,

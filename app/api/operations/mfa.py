@@ -26,6 +26,7 @@ ONE_PROOF = "Either AccessToken or Session must be given, and not both."
 def associate_software_token(call: Call) -> dict[str, Any]:
     """A secret for an authenticator app: of a user who is signed in, or who has to set one up to be."""
     if _by_token(call):
+        call.demand_recent_sign_in()
         return {"SecretCode": mfa.associate(call.env, call.client, call.user)}
     secret, session = set_up.begin(call.env, call["Session"], origin=call.origin)
     return {"SecretCode": secret, "Session": session}
@@ -36,6 +37,7 @@ def verify_software_token(call: Call) -> dict[str, Any]:
     """The first code that the app shows."""
     code, name = call["UserCode"], call.get("FriendlyDeviceName") or None
     if _by_token(call):
+        call.demand_recent_sign_in()
         mfa.verify(call.env, call.client, call.user, code=code, name=name, origin=call.origin)
         return {"Status": "SUCCESS"}
     session = set_up.verify(call.env, call["Session"], code=code, name=name, origin=call.origin)
@@ -52,6 +54,7 @@ def admin_delete_software_token(call: Call) -> dict[str, Any]:
 @operation("SetUserMFAPreference")
 def set_user_mfa_preference(call: Call) -> dict[str, Any]:
     """Switch one's factors on or off, and prefer one."""
+    call.demand_recent_sign_in()
     mfa.prefer(call.env, call.user, _settings(call))
     return {}
 
@@ -66,6 +69,7 @@ def admin_set_user_mfa_preference(call: Call) -> dict[str, Any]:
 @operation("SetUserSettings")
 def set_user_settings(call: Call) -> dict[str, Any]:
     """The older way, which knows codes by SMS only."""
+    call.demand_recent_sign_in()
     mfa.prefer(call.env, call.user, _options(call))
     return {}
 

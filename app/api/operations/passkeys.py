@@ -14,12 +14,14 @@ from app.models import Passkey
 @operation("StartWebAuthnRegistration")
 def start_web_authn_registration(call: Call) -> dict[str, Any]:
     """What a browser makes one more passkey from."""
+    call.demand_recent_sign_in()
     return {"CredentialCreationOptions": passkeys.start(call.env, call.client, call.user)}
 
 
 @operation("CompleteWebAuthnRegistration")
 def complete_web_authn_registration(call: Call) -> dict[str, Any]:
     """Keep the passkey that it made."""
+    call.demand_recent_sign_in()
     passkeys.complete(call.env, call.client, call.user, credential=call["Credential"])
     return {}
 
@@ -37,6 +39,7 @@ def list_web_authn_credentials(call: Call) -> dict[str, Any]:
 @operation("DeleteWebAuthnCredential")
 def delete_web_authn_credential(call: Call) -> dict[str, Any]:
     """Forget one."""
+    call.demand_recent_sign_in()
     passkeys.delete(call.env, call.user, credential_id=call["CredentialId"])
     return {}
 

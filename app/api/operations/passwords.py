@@ -33,13 +33,12 @@ def confirm_forgot_password(call: Call) -> dict[str, Any]:
 
 @operation("ChangePassword")
 def change_password(call: Call) -> dict[str, Any]:
-    """Replace one's own password. Tokens that were given out stay valid."""
+    """Replace one's own password. What becomes of tokens that were given out, the pool says."""
+    previous = call.get("PreviousPassword") or None
+    if previous is None:  # for who has none, the token is all that is shown
+        call.demand_recent_sign_in()
     passwords.change(
-        call.env,
-        call.client,
-        call.user,
-        previous=call.get("PreviousPassword") or None,
-        proposed=call["ProposedPassword"],
+        call.env, call.client, call.user, previous=previous, proposed=call["ProposedPassword"], asking=call.session
     )
     return {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from app import errors
@@ -24,6 +25,7 @@ def get_user(call: Call) -> dict[str, Any]:
 def update_user_attributes(call: Call) -> dict[str, Any]:
     """Change one's attributes; the reply says where codes went that prove new addresses."""
     given = wire.attributes(call["UserAttributes"])
+    _demand_recent_sign_in(call, given)
     try:
         sent = profile.update_attributes(call.env, call.client, call.user, attributes=given)
     except errors.LimitExceeded as many:
@@ -35,6 +37,7 @@ def update_user_attributes(call: Call) -> dict[str, Any]:
 @operation("DeleteUserAttributes")
 def delete_user_attributes(call: Call) -> dict[str, Any]:
     """Remove attributes of one's own."""
+    _demand_recent_sign_in(call, call["UserAttributeNames"])
     profile.delete_attributes(call.env, call.client, call.user, names=call["UserAttributeNames"])
     return {}
 
@@ -58,3 +61,9 @@ def verify_user_attribute(call: Call) -> dict[str, Any]:
     """Prove one's e-mail address or phone with the code that was sent there."""
     profile.verify(call.env, call.client, call.user, attribute=call["AttributeName"], code=call["Code"])
     return {}
+
+
+def _demand_recent_sign_in(call: Call, names: Collection[str]) -> None:
+    """To change an address: codes of a second factor go there, and those that recover the password."""
+    if any(name in policy.ADDRESSES for name in names):
+        call.demand_recent_sign_in()

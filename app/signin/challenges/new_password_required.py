@@ -47,7 +47,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     Raises errors.InvalidPassword, PasswordHistoryPolicyViolation, InvalidParameter, NotAuthorized; none of them uses
     the session up.
     """
-    user, pool = sign_in.user, sign_in.client.pool
+    user, pool, moment = sign_in.user, sign_in.client.pool, env.now()
     if user is None:
         raise errors.SessionInvalid
     password = given["NEW_PASSWORD"]
@@ -72,7 +72,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     def write(row: User) -> None:
         writing.put(env, row, changes)
         row.status = "CONFIRMED"
-        replace(env, pool, row, prepared)
+        replace(env, pool, row, prepared, begun_before=moment)
         writing.claim_names(env, pool, row)
 
     return Proof(user, sign_in.password, write)
