@@ -44,6 +44,7 @@ from app.pools import mfa as pool_mfa
 from app.signin import flow, granting, set_up
 from app.signin.state import Ask, Granted
 from app.tokens import refresh, revoke, verify
+from app.tokens.assurance import TRUSTED_DEVICE
 from app.tokens.claims import API_SCOPE
 from tests import postgres, remembering
 from tests.build import a_client, a_pool, app_code
@@ -756,6 +757,8 @@ class Machine(RuleBasedStateMachine):
             expected = errors.CodeUsed
         elif self.gone(person, held.device):
             expected = errors.ResourceNotFound
+        elif TRUSTED_DEVICE in held.granted.proven and not (held.device and held.device.trusted):
+            expected = errors.SessionInvalid
         tokens = self.comes_to(expected, lambda: granting.tokens(self.env, held.granted))
         if tokens is None:
             return
@@ -801,6 +804,10 @@ class Machine(RuleBasedStateMachine):
     def stands_in(self, device: Remembered) -> bool:
         """For a second factor."""
         return self.tracking is not None and self.tracking[1] and device.remembered and device.trusted
+
+    def standing_in(self, device: Remembered) -> tuple[str, ...]:
+        """What is noted beside the proof of a device that does."""
+        return (TRUSTED_DEVICE,) if self.stands_in(device) else ()
 
     def forgotten(self, device: Remembered) -> None:
         device.forgotten = True
@@ -937,7 +944,7 @@ class Machine(RuleBasedStateMachine):
                 person,
                 by,
                 ip,
-                proven=(*resumed.proven, "DEVICE_PASSWORD_VERIFIER"),
+                proven=(*resumed.proven, *self.standing_in(device), "DEVICE_PASSWORD_VERIFIER"),
                 counted=counted,
                 at_once=at_once,
                 device=device,
