@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from app import errors
@@ -37,7 +37,7 @@ def update_user_attributes(call: Call) -> dict[str, Any]:
 @operation("DeleteUserAttributes")
 def delete_user_attributes(call: Call) -> dict[str, Any]:
     """Remove attributes of one's own."""
-    _demand_recent_sign_in(call, call["UserAttributeNames"])
+    _demand_recent_sign_in(call, dict.fromkeys(call["UserAttributeNames"], ""))
     profile.delete_attributes(call.env, call.client, call.user, names=call["UserAttributeNames"])
     return {}
 
@@ -63,7 +63,8 @@ def verify_user_attribute(call: Call) -> dict[str, Any]:
     return {}
 
 
-def _demand_recent_sign_in(call: Call, names: Collection[str]) -> None:
-    """To change an address: codes of a second factor go there, and those that recover the password."""
-    if any(name in policy.ADDRESSES for name in names):
+def _demand_recent_sign_in(call: Call, given: Mapping[str, str]) -> None:
+    """To change an address: codes of a second factor go there, and those that recover the password. Some applications
+    send a whole profile back; an address that stays is no change."""
+    if any(name in given and given[name] != (getattr(call.user, name) or "") for name in policy.ADDRESSES):
         call.demand_recent_sign_in()
