@@ -381,3 +381,11 @@ class UnknownClient(ResourceNotFound):
 class UnknownPool(ResourceNotFound):
     def __init__(self, pool_id: str) -> None:
         super().__init__(f"User pool {pool_id} does not exist.")
+
+
+class UnknownResource(ResourceNotFound):
+    """No resource server has this identifier (RFC 8707, 2: invalid_target)."""
+
+
+class InvalidTarget(InvalidParameter):
+    """A token cannot be made out to this resource: it was granted for another, or with no scope of it (RFC 8707, 2)."""

@@ -94,12 +94,12 @@ class SigningKey:
         numbers = {name: str(value) for name, value in jwk.as_dict(private=False).items() if name in _JWK_MEMBERS}
         public_jwk = {"kty": jwk.key_type, "use": "sig", "alg": algorithm, "kid": kid} | numbers
         # Cognito's header: these two members in this order, and no typ.
-        head = base64url.encode(orjson.dumps({"kid": kid, "alg": algorithm})) + "."
-        return cls(kid, algorithm, public_jwk, head, sign)
+        return cls(kid, algorithm, public_jwk, _head(kid, algorithm, {}), sign)
 
-    def sign(self, claims: Mapping[str, object]) -> str:
-        """The JWT with these claims, as they stand."""
-        signed = self._head + base64url.encode(orjson.dumps(dict(claims)))
+    def sign(self, claims: Mapping[str, object], *, typ: str | None = None) -> str:
+        """The JWT with these claims, as they stand. `typ` says in its header what it is (RFC 7519, 5.1)."""
+        head = self._head if typ is None else _head(self.kid, self.algorithm, {"typ": typ})
+        signed = head + base64url.encode(orjson.dumps(dict(claims)))
         return f"{signed}.{base64url.encode(self._sign(signed.encode('ascii')))}"
 
 
@@ -188,6 +188,10 @@ def at_hash(access_token: str, algorithm: str) -> str:
         case _:
             raise ValueError(f"unknown algorithm {algorithm!r}")
     return base64url.encode(digest[: len(digest) // 2])
+
+
+def _head(kid: str, algorithm: str, more: Mapping[str, str]) -> str:
+    return base64url.encode(orjson.dumps({"kid": kid, "alg": algorithm, **more})) + "."
 
 
 _JWK_MEMBERS = ("n", "e", "crv", "x", "y")

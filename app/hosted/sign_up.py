@@ -81,8 +81,8 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
             client,
             username=name,
             code=form.confirmation_code.data or "",
-            # Without a redirect_uri there is no application to lead back to: nobody is signed in.
-            ticket=memory.kept(pool, "ticket") if "redirect_uri" in request.args else None,
+            # Without an authorization request there is no application to lead back to: nobody is signed in.
+            ticket=memory.kept(pool, "ticket") if "response_type" in request.args else None,
             origin=web.origin(),
         )
     memory.keep(pool, username=name, destination=None, ticket=None)
@@ -90,7 +90,7 @@ def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
         # As above, a moment later.
         with suppress(errors.NotAuthorized):
             return onward(env, client, step)
-    if "redirect_uri" not in request.args:
+    if "response_type" not in request.args:
         raise Stop("confirmed")
     memory.keep(pool, notice="Your account is confirmed. You can sign in now.")
     return see("hosted.sign_in")

@@ -22,3 +22,7 @@ class Domain(Base):
     custom: Mapped[bool]
     settings: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    proven_at: Mapped[datetime | None]
+    """When a custom domain was shown to belong to whoever has the pool; until then it is not served."""
+    tried_at: Mapped[datetime | None]
+    """When the proof was last looked for."""

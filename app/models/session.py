@@ -21,6 +21,8 @@ class LoginSession(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("client.id", ondelete="CASCADE"), index=True)
     origin_jti: Mapped[str] = mapped_column(String(36))
     scope: Mapped[str] = mapped_column(Text)
+    audience: Mapped[str | None] = mapped_column(Text)
+    """The resource server that its access tokens are made out to (RFC 8707); None: no one in particular."""
     auth_time: Mapped[datetime]
     methods: Mapped[list[Any]]
     """Names of the challenges that were met, in their order: what `amr` and `acr` are made of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -20,6 +20,10 @@ class AuthorizationCode(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("client.id", ondelete="CASCADE"), index=True)
     user_sub: Mapped[str] = mapped_column(ForeignKey("user.sub", ondelete="CASCADE"), index=True)
     redirect_uri: Mapped[str] = mapped_column(Text)
+    redirect_uri_stated: Mapped[bool] = mapped_column(server_default=true())
+    """Whether the request named it; else it is the client's default, and need not be repeated (RFC 6749, 4.1.3)."""
+    resource: Mapped[str | None] = mapped_column(Text)
+    """The resource server that its tokens are made out to (RFC 8707)."""
     scope: Mapped[str] = mapped_column(Text)
     nonce: Mapped[str | None] = mapped_column(Text)
     code_challenge: Mapped[str | None] = mapped_column(String(128))

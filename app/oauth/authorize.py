@@ -27,7 +27,7 @@ from app.oauth import again, client, errors, query, redirects
 from app.oauth.client import OAuthClient
 from app.oauth.redirects import Pairs, Unanswerable
 from app.signin import browser, step_up
-from app.tokens import claims, codes, verify
+from app.tokens import claims, codes, resources, verify
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,9 @@ ONCE = (
 ).split()
 """Parameters that mean something here; others are passed over, however often they come (RFC 6749, 3.1)."""
 PROMPTS = ("none", "login", "select_account", "consent")
+DIRECTORY = "COGNITO"
+"""The provider that a pool itself is."""
+SOCIAL = ("Facebook", "Google", "LoginWithAmazon", "SignInWithApple")
 LONGEST_NONCE = 2048
 
 S256 = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -63,7 +66,10 @@ class Asked:
     pairs: Pairs
     client: OAuthClient = field(init=False)
     redirect_uri: str = field(init=False)
+    """The one that was stated, or else the client's default."""
     scope: str = field(init=False)
+    resource: str | None = field(init=False, default=None)
+    """The resource server that the tokens are for."""
     prompts: frozenset[str] = field(init=False)
     hinted: str | None = field(init=False, default=None)
     """The user that the client expects (`id_token_hint`), by `sub`."""
@@ -122,7 +128,8 @@ def check_client(asked: Asked) -> None:
 
 
 def check_redirect_uri(asked: Asked) -> None:
-    redirect_uri = asked.get("redirect_uri")
+    """The client's DefaultRedirectURI stands in for one that is left out (reference: 7.3)."""
+    redirect_uri = asked.get("redirect_uri") or asked.client.row.default_redirect_uri
     if redirect_uri is None or asked.count("redirect_uri") > 1:
         raise Unanswerable("invalid_request")
     if not asked.client.check_redirect_uri(redirect_uri):
@@ -160,6 +167,18 @@ def check_response_type(asked: Asked) -> None:
         raise Refused("unauthorized_client", "The client may not ask for codes.")
 
 
+def check_identity_provider(asked: Asked) -> None:
+    """The pool's own directory is the only provider. Another is refused, not passed over: the user would be asked for a
+    password that this pool does not have (reference: 7.3)."""
+    provider = asked.get("identity_provider")
+    if provider in SOCIAL:
+        raise Refused("invalid_request", f"Signing in with {provider} is not available in this version of Cognate.")
+    if provider is not None and provider != DIRECTORY:
+        raise Refused("invalid_request", f"The identity provider {errors.plain(provider[:64])} does not exist.")
+    if asked.get("idp_identifier"):
+        raise Refused("invalid_request", "No identity provider has this idp_identifier.")
+
+
 def check_response_mode(asked: Asked) -> None:
     """A mode that we do not have is refused, not passed over: the client would wait elsewhere for the answer."""
     if asked.get("response_mode") not in (None, "query"):
@@ -171,6 +190,17 @@ def check_scope(asked: Asked) -> None:
         asked.scope = asked.client.get_allowed_scope(asked.get("scope"))
     except ValueError:
         raise Refused("invalid_scope", "The client may not have this scope.") from None
+
+
+def check_resource(asked: Asked) -> None:
+    """RFC 8707, 2: one resource server, whose identifier becomes the `aud` of the access tokens. A resource that is not
+    known is refused, not passed over: the client would hold a token that is good in more places than it thinks."""
+    if asked.count("resource") > 1:
+        raise Refused("invalid_target", "Tokens are made out to one resource; ask for each in a request of its own.")
+    given = asked.get("resource")
+    if given is not None:
+        asked.resource = resources.of(asked.env, asked.pool).named(given)
+        asked.scope = resources.limited(asked.scope, asked.resource)
 
 
 def check_pkce(asked: Asked) -> None:
@@ -227,8 +257,10 @@ WHAT: tuple[Callable[[Asked], None], ...] = (
     check_repetition,
     check_request_object,
     check_response_type,
+    check_identity_provider,
     check_response_mode,
     check_scope,
+    check_resource,
     check_pkce,
     check_nonce,
     check_prompt,
@@ -254,7 +286,9 @@ def _answered(asked: Asked) -> Response:
             asked.client.row,
             signed_in.user.sub,
             redirect_uri=asked.redirect_uri,
+            stated=asked.get("redirect_uri") is not None,
             scope=asked.scope,
+            resource=asked.resource,
             nonce=asked.get("nonce"),
             code_challenge=asked.get("code_challenge"),
             auth_time=signed_in.auth_time,

@@ -16,7 +16,7 @@ from app.crypto.seal import same
 from app.env import Env
 from app.models import Client, Pool
 from app.pools import client_secrets, find
-from app.tokens import claims, exchange
+from app.tokens import claims, exchange, resources
 from app.tokens.scopes import existing, granted
 
 METHODS = ("client_secret_basic", "client_secret_post", "none")
@@ -60,7 +60,7 @@ class OAuthClient(ClientMixin):
         return self._existing(())
 
     def _existing(self, built_in: tuple[str, ...]) -> list[str]:
-        return existing(self.row.oauth_scopes, find.scopes(self.env, self.row.pool), built_in)
+        return existing(self.row.oauth_scopes, resources.of(self.env, self.row.pool).scopes, built_in)
 
     def get_allowed_scope(self, scope: Any) -> str:
         return granted(scope, self.row.oauth_scopes, self.scopes)

@@ -21,6 +21,8 @@ WORDS: dict[type[Refusal], tuple[str, int]] = {
     errors.ScopeDoesNotExist: ("invalid_scope", 400),
     errors.UnknownClient: ("invalid_client", 400),
     errors.UnknownPool: ("invalid_request", 404),
+    errors.UnknownResource: ("invalid_target", 400),
+    errors.InvalidTarget: ("invalid_target", 400),
     errors.UnsupportedTokenType: ("unsupported_token_type", 400),
     errors.TooManyRequests: ("temporarily_unavailable", 429),
     errors.LimitExceeded: ("temporarily_unavailable", 429),

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app import errors
 from app.env import Env
-from app.models import Client, Domain, Pool, ResourceServer
+from app.models import Client, Domain, Pool
 
 _CLIENT_ID = re.compile(r"[\w+]{1,128}", re.ASCII)
 
@@ -73,14 +73,3 @@ def pool_by_host(env: Env, host: str) -> Pool | None:
 
     pool_id = env.cache.get(("host", name, custom), load)
     return pool(env, pool_id) if pool_id else None
-
-
-def scopes(env: Env, pool: Pool) -> frozenset[str]:
-    """Every scope that the pool's resource servers define, in the form `<identifier>/<name>`."""
-
-    def load() -> frozenset[str]:
-        with env.aside() as session:
-            servers = session.scalars(select(ResourceServer).where(ResourceServer.pool_id == pool.id))
-            return frozenset(name for server in servers for name in server.scope_names)
-
-    return env.cache.get(("scopes", pool.id), load)

@@ -16,6 +16,9 @@ from app.tokens import assurance
 
 API_SCOPE = "aws.cognito.signin.user.admin"
 """The scope that lets an access token act on its user's own profile; all that a sign-in by API gives."""
+ACCESS_TYPE = "at+jwt"
+"""The type in the header of an access token with an audience (RFC 9068, 2.1): whoever expects an ID token is warned.
+Others have none, as in Cognito."""
 SCOPE_ATTRIBUTES = {
     "email": ("email", "email_verified"),
     "phone": ("phone_number", "phone_number_verified"),
@@ -41,9 +44,19 @@ def seconds(moment: datetime) -> int:
 
 
 def of_access(
-    *, iss: str, client: Client, user: User, session: LoginSession, oauth: bool, jti: str, now: datetime
+    *,
+    iss: str,
+    client: Client,
+    user: User,
+    session: LoginSession,
+    scope: str,
+    audience: str | None,
+    oauth: bool,
+    jti: str,
+    now: datetime,
 ) -> dict[str, Any]:
-    """Claims of a person's access token. `oauth`: whether the OAuth endpoints issue it, not the API."""
+    """Claims of a person's access token. `audience` is the resource that it is made out to; `oauth`: whether the OAuth
+    endpoints issue it, not the API."""
     claims: dict[str, Any] = {"sub": user.sub}
     if session.device_key is not None:
         claims["device_key"] = session.device_key
@@ -53,13 +66,15 @@ def of_access(
     claims["iss"] = iss
     if oauth:
         claims["version"] = 2
+    if audience is not None:
+        claims["aud"] = audience
     claims["client_id"] = client.id
     if client.revocable:
         claims["origin_jti"] = session.origin_jti
     claims.update(
         event_id=session.id,
         token_use="access",
-        scope=session.scope,
+        scope=scope,
         auth_time=seconds(session.auth_time),
         exp=seconds(now + client.access_validity),
         iat=seconds(now),
@@ -69,10 +84,13 @@ def of_access(
     return claims | assurance.claims(client.pool, session)
 
 
-def of_machine(*, iss: str, client: Client, scope: str, jti: str, now: datetime) -> dict[str, Any]:
+def of_machine(
+    *, iss: str, client: Client, scope: str, audience: str | None, jti: str, now: datetime
+) -> dict[str, Any]:
     """Claims of a machine's access token (client_credentials): the client is its own subject."""
     return {
         "sub": client.id,
+        **({"aud": audience} if audience is not None else {}),
         "token_use": "access",
         "scope": scope,
         "auth_time": seconds(now),

@@ -16,7 +16,7 @@ from app.crypto.seal import same
 from app.db import orphaned, table
 from app.env import Env, Origin
 from app.models import AuthorizationCode, Client, User
-from app.tokens import claims, issue, revoke
+from app.tokens import claims, issue, resources, revoke
 
 LIFETIME = timedelta(seconds=60)
 """Cognito's live five minutes; a browser needs a second (requirements: 7)."""
@@ -52,8 +52,13 @@ def give(
     methods: Sequence[str],
     browser_session_id: str | None,
     acr_asked: bool = False,
+    stated: bool = True,
+    resource: str | None = None,
 ) -> str:
-    """A new code for a signed-in user. Inside a transaction: one row."""
+    """A new code for a signed-in user. Inside a transaction: one row.
+
+    `stated` says whether the request named the redirect URI, `resource` which resource server the tokens are for.
+    """
     now = env.now()
     code = env.random.token()
     row = {
@@ -61,6 +66,8 @@ def give(
         "client_id": client.id,
         "user_sub": user_sub,
         "redirect_uri": redirect_uri,
+        "redirect_uri_stated": stated,
+        "resource": resource,
         "scope": scope,
         "nonce": nonce,
         "code_challenge": code_challenge,
@@ -78,15 +85,25 @@ def give(
 
 
 def redeem(
-    env: Env, client: Client, *, code: str, redirect_uri: str | None, verifier: str | None, origin: Origin
+    env: Env,
+    client: Client,
+    *,
+    code: str,
+    redirect_uri: str | None,
+    verifier: str | None,
+    origin: Origin,
+    resource: str | None = None,
 ) -> issue.Tokens:
-    """Tokens for a code (RFC 6749, 4.1.3). The one write of the request, three statements; signed after it.
+    """Tokens for a code (RFC 6749, 4.1.3), the access token for `resource` if that is given. The one write of the
+    request, three statements; signed after it.
 
     One UPDATE decides between parallel redemptions; looking first would let two of them pass. The code is consumed
     before redirect URI and verifier are compared: whoever stole it gets one guess. A second use ends the session
     that the first one opened, because one of the two was not the client (RFC 6749, 4.1.2).
-    Raises errors.InvalidGrant, whose transaction is committed all the same.
+    Raises errors.InvalidGrant, whose transaction is committed all the same; errors.UnknownResource and
+    errors.InvalidTarget, after which the code is still good.
     """
+    defined = resources.of(env, client.pool)
     with env.transaction():
         taken = _take(env, code)
         if taken is None:
@@ -96,10 +113,15 @@ def redeem(
             raise errors.InvalidGrant("The code was given to another client.")
         if env.now() >= taken.expires_at:
             raise errors.InvalidGrant("The code has expired.")
-        if redirect_uri != taken.redirect_uri:
+        if redirect_uri != taken.redirect_uri and (taken.redirect_uri_stated or redirect_uri is not None):
             raise errors.InvalidGrant("The redirect_uri is not the one that the code was asked for with.")
         if not _proven(taken.code_challenge, verifier):
             raise errors.InvalidGrant("The code_verifier does not match the code_challenge.")
+        scope = defined.still(client, taken.scope)
+        if not scope:
+            raise errors.InvalidGrant("None of the scopes that were granted can be granted any more.")
+        audience = defined.narrowed(taken.resource, resource)
+        narrow = resources.limited(scope, audience)
         held = _HELD if client.pool.most_sessions is None else _HELD_ALONE
         user = env.db.scalars(held, {"sub": taken.user_sub}).unique().one_or_none()
         if user is None or not user.enabled:
@@ -110,7 +132,8 @@ def redeem(
             env,
             client,
             user,
-            scope=taken.scope,
+            scope=scope,
+            audience=taken.resource,
             auth_time=taken.auth_time,
             methods=taken.methods,
             acr_asked=taken.acr_asked,
@@ -118,7 +141,17 @@ def redeem(
             session_id=taken.session_id,
             browser_session_id=taken.browser_session_id,
         )
-    return issue.signed(env, client, user, opened.session, oauth=True, refresh=opened.refresh, nonce=taken.nonce)
+    return issue.signed(
+        env,
+        client,
+        user,
+        opened.session,
+        oauth=True,
+        refresh=opened.refresh,
+        nonce=taken.nonce,
+        scope=narrow,
+        audience=audience,
+    )
 
 
 def _take(env: Env, code: str) -> Row[Any] | None:

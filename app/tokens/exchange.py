@@ -2,7 +2,8 @@
 
 With an actor token it is a delegation, and the new token says who acts (`act`); without, an impersonation, and it does
 not. A client needs the permission for either. What comes out is never more than what went in: no scope that the
-subject's token lacks, no longer life, and the same session, so that whatever ends that ends this too.
+subject's token lacks, no longer life, the audience that it had or one where it had none, and the same session, so that
+whatever ends that ends this too.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-
 from app import errors
 from app.env import Env
-from app.models import Client, ResourceServer
+from app.models import Client
 from app.policy import unbuilt
-from app.tokens import claims, keys, verify
+from app.tokens import claims, keys, resources, verify
 
 IMPERSONATION = "ALLOW_TOKEN_EXCHANGE_IMPERSONATION"
 DELEGATION = "ALLOW_TOKEN_EXCHANGE_DELEGATION"
@@ -59,10 +58,11 @@ def derive(
     oauth: bool,
 ) -> Derived:
     """A token of the kind `wanted`, from `subject`, for this client. `scopes` are those asked for, none for all that
-    the subject's token has; `existing` are those that the client may have. No row is written.
+    the subject's token has; `existing` are those that the client may have; `audience` and `resource` are two words for
+    a resource server. No row is written.
 
-    Raises errors.InvalidParameter for what is not allowed or cannot be had, ResourceNotFound for an unknown resource
-    server, TokenRefused, UserNotFound and UserDisabled where a token is no live token of this pool, UnexpectedLambda.
+    Raises errors.InvalidParameter for what is not allowed or cannot be had, UnknownResource, InvalidTarget,
+    TokenRefused, UserNotFound and UserDisabled where a token is no live token of this pool, UnexpectedLambda.
     """
     if not allowed(client, delegation=actor is not None):
         raise errors.InvalidParameter("Auth flow not enabled for this client")
@@ -78,28 +78,38 @@ def derive(
         # Its audience is whom it signs the user in to. One client must not get hold of what another would take for its
         # own user's sign-in.
         raise errors.InvalidParameter("An ID token is made out to the client that asks for it.")
-    if resource is not None:
-        _check_resource(env, client, resource)
+    defined = resources.of(env, client.pool)
+    named = audience or resource
+    if named is not None:
+        defined.named(named)  # before anything is said about the tokens
     held = verify.of_a_person(env, subject.token, use=subject.kind, pool=client.pool)
     # An ID token of a sign-in has no scope of its own: it stands for the session that it came with. One that was made
     # here has the scopes of what it was made from, or they could be had back by way of it.
     theirs = str(held.claims.get("scope", held.session.scope)).split()
+    # Likewise its resource. (The `aud` of an ID token is a client, and says nothing of where a token is good.)
+    before = held.claims.get("aud") if subject.kind == "access" else held.session.audience
+    made_out_to = defined.narrowed(before, named)
+    if wanted == "id" and subject.kind == "access" and made_out_to is not None:
+        # Whoever runs the resource would turn what it was called with into a sign-in of its caller's user.
+        raise errors.InvalidTarget("A token that is made out to a resource gives no ID token.")
     granted = [scope for scope in scopes or theirs if scope in theirs and scope in existing]
     if scopes and not granted:
         raise errors.InvalidParameter(
             "None of the scopes can be granted: the subject's token or the client lacks them."
         )
-    made = _claims(env, client, held, wanted, theirs, oauth)
-    made["scope"] = " ".join(granted)
+    scope = " ".join(granted)
+    if wanted == "access" and scope:
+        scope = resources.limited(scope, made_out_to)
+    made = _claims(env, client, held, wanted, theirs, scope, made_out_to, oauth)
     made["exp"] = min(made["exp"], held.claims["exp"])
-    if audience or resource:
-        made["aud"] = audience or resource
     acting = _acting(env, client, held.claims, actor)
     if acting is not None:
         made["act"] = acting
     now = env.now()
-    token = keys.of(env, client.pool).signer(wanted, now).sign(made)
-    return Derived(token, wanted, made["exp"] - claims.seconds(now), " ".join(granted))
+    # Verifiers that know no difference between the keys of a pool are told that it is an access token.
+    typ = claims.ACCESS_TYPE if wanted == "access" else None
+    token = keys.of(env, client.pool).signer(wanted, now).sign(made, typ=typ)
+    return Derived(token, wanted, made["exp"] - claims.seconds(now), scope)
 
 
 def allowed(client: Client, *, delegation: bool) -> bool:
@@ -108,7 +118,14 @@ def allowed(client: Client, *, delegation: bool) -> bool:
 
 
 def _claims(
-    env: Env, client: Client, held: verify.Verified, wanted: str, theirs: list[str], oauth: bool
+    env: Env,
+    client: Client,
+    held: verify.Verified,
+    wanted: str,
+    theirs: list[str],
+    scope: str,
+    audience: str | None,
+    oauth: bool,
 ) -> dict[str, Any]:
     common: dict[str, Any] = {
         "iss": claims.issuer(env.settings, client.pool),
@@ -119,8 +136,9 @@ def _claims(
         "now": env.now(),
     }
     if wanted == "access":
-        return claims.of_access(**common, oauth=oauth)
-    return claims.of_id(**common, scopes=_attributes_for(theirs), at_hash=None, nonce=None)
+        return claims.of_access(**common, scope=scope, audience=audience, oauth=oauth)
+    made = claims.of_id(**common, scopes=_attributes_for(theirs), at_hash=None, nonce=None)
+    return {**made, "scope": scope}
 
 
 def _attributes_for(theirs: list[str]) -> list[str] | None:
@@ -131,15 +149,6 @@ def _attributes_for(theirs: list[str]) -> list[str] | None:
     if "openid" not in theirs:
         raise errors.InvalidParameter("The subject's token has no scope for an ID token.")
     return theirs
-
-
-def _check_resource(env: Env, client: Client, identifier: str) -> None:
-    query = select(ResourceServer.identifier).where(
-        ResourceServer.pool_id == client.pool_id, ResourceServer.identifier == identifier
-    )
-    with env.reading() as session:
-        if session.scalar(query) is None:
-            raise errors.ResourceNotFound(f"Resource server {identifier} does not exist.")
 
 
 def _acting(env: Env, client: Client, subject: dict[str, Any], actor: Presented | None) -> dict[str, Any] | None:
@@ -162,9 +171,13 @@ def _acting(env: Env, client: Client, subject: dict[str, Any], actor: Presented 
 
 
 def _actor(env: Env, client: Client, actor: Presented) -> dict[str, Any]:
-    """Claims of the actor's token: a client's own, or a person's."""
+    """Claims of the actor's token: a client's own, or a person's. One that is made out to a resource is in the hands of
+    whoever runs that, who is not to act as its subject."""
+    said = None
     if actor.kind == "access":
-        machine = verify.of_a_machine(env, actor.token, pool=client.pool)
-        if machine is not None:
-            return machine
-    return verify.of_a_person(env, actor.token, use=actor.kind, pool=client.pool).claims
+        said = verify.of_a_machine(env, actor.token, pool=client.pool)
+    if said is None:
+        said = verify.of_a_person(env, actor.token, use=actor.kind, pool=client.pool).claims
+    if actor.kind == "access" and "aud" in said:
+        raise errors.TokenRefused("The actor's token must not be made out to a resource.")
+    return said

@@ -82,6 +82,7 @@ def open_session(
     session_id: str | None = None,
     device_key: str | None = None,
     browser_session_id: str | None = None,
+    audience: str | None = None,
 ) -> Opened:
     """Write down a login session. Inside a transaction, with the user's row locked: one row, and one statement more
     where the pool bounds how many a user may have. Its tokens are signed after the commit (`signed`): two signatures
@@ -101,6 +102,7 @@ def open_session(
         client_id=client.id,
         origin_jti=env.random.uuid(),
         scope=scope,
+        audience=audience,
         auth_time=auth_time,
         methods=list(methods),
         acr_asked=acr_asked,
@@ -131,23 +133,37 @@ def signed(
     oauth: bool,
     refresh: str | None = None,
     nonce: str | None = None,
+    scope: str | None = None,
+    audience: str | None = None,
 ) -> Tokens:
     """ID and access token of a login session, anew. An ID token tells what the session's scopes stand for, and there is
     none without `openid`; the API gives one, with everything that the client may read, to whoever signed in by it.
     So nobody learns more by refreshing at the other door.
 
+    `scope` and `audience` are given where they are narrower than the session's.
     `nonce` belongs to the first ID token only (OIDC Core, 12.2).
     """
     now = env.now()
     ours = keys.of(env, client.pool)
     iss = claims.issuer(env.settings, client.pool)
+    scope = session.scope if scope is None else scope
+    audience = session.audience if audience is None else audience
     access = ours.signer("access", now).sign(
         claims.of_access(
-            iss=iss, client=client, user=user, session=session, oauth=oauth, jti=env.random.uuid(), now=now
-        )
+            iss=iss,
+            client=client,
+            user=user,
+            session=session,
+            scope=scope,
+            audience=audience,
+            oauth=oauth,
+            jti=env.random.uuid(),
+            now=now,
+        ),
+        typ=claims.ACCESS_TYPE if audience is not None else None,
     )
     identity = None
-    scopes = session.scope.split()
+    scopes = scope.split()
     everything = not oauth and claims.API_SCOPE in scopes
     if everything or "openid" in scopes:
         signer = ours.signer("id", now)
@@ -167,14 +183,15 @@ def signed(
     return Tokens(
         access=access,
         expires_in=int(client.access_validity.total_seconds()),
-        scope=session.scope,
+        scope=scope,
         id=identity,
         refresh=refresh,
     )
 
 
-def for_machine(env: Env, client: Client, scope: str) -> Tokens:
-    """An access token for the client itself (RFC 6749, 4.4). No row, no statement."""
+def for_machine(env: Env, client: Client, scope: str, *, audience: str | None = None) -> Tokens:
+    """An access token for the client itself (RFC 6749, 4.4), made out to a resource if there is an `audience`. No row,
+    no statement."""
     version = (client.pool.settings.get("lambda_config") or {}).get("pre_token_generation_config", {})
     if version.get("lambda_version") == "V3_0":  # the only one that is asked about machines too (reference: 9.2)
         unbuilt.demand_no_trigger(client.pool, "pre_token_generation_config")
@@ -187,9 +204,11 @@ def for_machine(env: Env, client: Client, scope: str) -> Tokens:
                 iss=claims.issuer(env.settings, client.pool),
                 client=client,
                 scope=scope,
+                audience=audience,
                 jti=env.random.uuid(),
                 now=now,
-            )
+            ),
+            typ=claims.ACCESS_TYPE if audience is not None else None,
         )
     )
     return Tokens(access=access, expires_in=int(client.access_validity.total_seconds()), scope=scope)

@@ -26,7 +26,7 @@ from app.db import table
 from app.env import Env, Origin
 from app.models import Client, Device, LoginSession, User
 from app.policy import unbuilt
-from app.tokens import claims, issue, revoke
+from app.tokens import claims, issue, resources, revoke
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +69,19 @@ class Found:
 
 
 def tokens(
-    env: Env, client: Client, token: str, *, oauth: bool, origin: Origin, device_key: str | None = None
+    env: Env,
+    client: Client,
+    token: str,
+    *,
+    oauth: bool,
+    origin: Origin,
+    device_key: str | None = None,
+    resource: str | None = None,
 ) -> issue.Tokens:
     """New access and ID token, and for a client whose tokens rotate the next refresh token, which lives as long as the
     one before it would have. Raises what `find` and `renewed` do."""
-    return renewed(env, client, find(env, client, token, device_key=device_key), oauth=oauth, origin=origin)
+    found = find(env, client, token, device_key=device_key)
+    return renewed(env, client, found, oauth=oauth, origin=origin, resource=resource)
 
 
 def find(env: Env, client: Client, token: str, *, device_key: str | None = None) -> Found:
@@ -114,9 +122,25 @@ def find(env: Env, client: Client, token: str, *, device_key: str | None = None)
     return Found(session, user, token, digest)
 
 
-def renewed(env: Env, client: Client, found: Found, *, oauth: bool, origin: Origin) -> issue.Tokens:
-    """New tokens of a session that was found. The one write of the request, and none where tokens do not rotate and
-    sessions are not tracked; signed after it. Raises errors.RefreshTokenRefused, errors.RefreshTokenReuse."""
+def renewed(
+    env: Env, client: Client, found: Found, *, oauth: bool, origin: Origin, resource: str | None = None
+) -> issue.Tokens:
+    """New tokens of a session that was found, the access token for `resource` if that is given. The one write of the
+    request, and none where tokens do not rotate and sessions are not tracked; signed after it.
+
+    A scope that the client is no longer allowed, or that no longer exists, is left out. Raises
+    errors.RefreshTokenRefused, also where no scope is left; errors.RefreshTokenReuse; errors.UnknownResource and
+    errors.InvalidTarget, after which the refresh token is still good.
+    """
+    scope, audience = found.session.scope, found.session.audience
+    # What a sign-in by the API gives depends on no OAuth setting.
+    if scope != claims.API_SCOPE or resource is not None:
+        defined = resources.of(env, client.pool)
+        scope = defined.still(client, scope)
+        if not scope:
+            raise errors.RefreshTokenRefused("None of the scopes that were granted can be granted any more.")
+        audience = defined.narrowed(audience, resource)
+        scope = resources.limited(scope, audience)
     successor = None
     if client.rotates:
         successor = _successor(env, found.token)
@@ -126,7 +150,9 @@ def renewed(env: Env, client: Client, found: Found, *, oauth: bool, origin: Orig
         with env.transaction():
             if env.db.scalar(_USE, _use(env, found, origin)) is None:
                 raise errors.RefreshTokenRefused(REVOKED)
-    return issue.signed(env, client, found.user, found.session, oauth=oauth, refresh=successor)
+    return issue.signed(
+        env, client, found.user, found.session, oauth=oauth, refresh=successor, scope=scope, audience=audience
+    )
 
 
 def _rotate(env: Env, client: Client, found: Found, successor: str, origin: Origin) -> None:

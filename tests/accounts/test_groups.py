@@ -14,7 +14,7 @@ from app.env import Env, Origin
 from app.models import Client, Group, Membership, Pool, User
 from app.pools import user_pools
 from app.signin import flow, granting
-from app.tokens import codes, issue, refresh
+from app.tokens import codes, issue, refresh, resources
 from tests.api.test_caller import payload
 from tests.build import CALLBACK, PASSWORD, a_client, a_pool, a_user
 from tests.conftest import START, Clock
@@ -420,6 +420,7 @@ def test_a_change_of_groups_is_in_the_next_tokens(
             browser_session_id=None,
         )
     groups.remove(env, pool, name="admins", username="alice")
+    resources.of(env, pool)  # in the cache since the code was asked for
     statements()
     tokens = codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=None, origin=Origin())
     assert len(statements()) == 3

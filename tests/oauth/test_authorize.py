@@ -6,19 +6,22 @@ import re
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+import orjson
 import pytest
 from sqlalchemy import update
 
 from app.accounts import sessions
+from app.crypto import base64url
 from app.env import Env
 from app.models import ResourceServer, User
 from app.oauth.query import LONGEST_FORM
 from app.oauth.server import MOST_PARAMETERS
 from app.pools import app_clients, find, resource_servers, user_pools
 from app.tokens import codes
+from app.tokens.claims import API_SCOPE
 from tests import build
 from tests.conftest import Clock
-from tests.oauth.relying_party import CHALLENGE, RelyingParty, answer, at_sign_in, told_the_person
+from tests.oauth.relying_party import CHALLENGE, RelyingParty, answer, at_sign_in, error, told_the_person
 
 
 def test_a_signed_in_browser_comes_back_with_a_code_the_state_and_the_issuer(relying_party: RelyingParty) -> None:
@@ -139,6 +142,26 @@ def test_a_redirect_uri_that_is_not_the_registered_string_is_told_to_the_person(
     """Requirements 1, 10."""
     relying_party.user_signs_in()
     assert told_the_person(relying_party.authorize(redirect_uri=trick)) == "redirect_mismatch"
+
+
+def test_the_default_redirect_uri_stands_in_for_one_that_is_left_out(env: Env, relying_party: RelyingParty) -> None:
+    """Reference 7.3; and at the token endpoint it need not be named either (RFC 6749, 4.1.3)."""
+    urls = ["https://app.example.com/other", build.CALLBACK]
+    row = build.a_client(env, relying_party.pool, callback_urls=urls, default_redirect_uri=build.CALLBACK)
+    party = RelyingParty.of(env, relying_party.http, row)
+    assert dict(at_sign_in(party.authorize(redirect_uri=None))) == party.asking(redirect_uri=None)
+    party.user_signs_in()
+    for left_out in (None, ""):
+        response = party.authorize(redirect_uri=left_out)
+        assert response.headers["Location"].startswith(f"{build.CALLBACK}?code=")
+        for named in (None, build.CALLBACK):
+            assert party.redeem(party.code(redirect_uri=left_out), redirect_uri=named).status_code == 200
+        wrong = party.redeem(answer(response)["code"], redirect_uri=urls[0])
+        assert (wrong.status_code, wrong.json["error"]) == (400, "invalid_grant")
+    stated = party.redeem(party.code(redirect_uri=urls[0]), redirect_uri=None)
+    assert stated.json["error"] == "invalid_grant", "what was named has to be named again"
+    assert told_the_person(party.authorize(redirect_uri="https://evil.example")) == "redirect_mismatch"
+    assert answer(party.authorize(redirect_uri=None, scope="nope"))["error"] == "invalid_scope"
 
 
 def test_no_redirect_uri_is_not_the_only_registered_one(relying_party: RelyingParty) -> None:
@@ -262,6 +285,14 @@ def test_a_query_with_bytes_that_should_have_been_escaped_is_kept_too(relying_pa
         ({"max_age": "1.5"}, "invalid_request"),
         ({"max_age": "９"}, "invalid_request"),
         ({"max_age": "9" * 30}, "invalid_request"),
+        ({"identity_provider": "Google"}, "invalid_request"),
+        ({"identity_provider": "SignInWithApple"}, "invalid_request"),
+        ({"identity_provider": "Corporate"}, "invalid_request"),
+        ({"identity_provider": 'cognito"\\é'}, "invalid_request"),
+        ({"idp_identifier": "example.com"}, "invalid_request"),
+        ({"resource": "https://nobody.example"}, "invalid_target"),
+        ({"resource": "nonsense"}, "invalid_target"),
+        ({"resource": "https://[::1"}, "invalid_target"),
         ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
         ({"request_uri": "https://app.example.com/object"}, "request_uri_not_supported"),
         ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "request_uri_not_supported"),
@@ -299,6 +330,18 @@ def test_what_is_not_known_is_passed_over(relying_party: RelyingParty) -> None:
     relying_party.user_signs_in()
     query = urlencode(relying_party.asking(display="popup", ui_locales="se", claims="{}", acr_values="1 2"))
     assert "code" in answer(relying_party.ask(query + "&extra=foobar&extra=again&%00=%00"))
+
+
+def test_the_pools_own_directory_may_be_named_as_the_provider(relying_party: RelyingParty) -> None:
+    relying_party.user_signs_in()
+    assert "code" in answer(relying_party.authorize(identity_provider="COGNITO", idp_identifier=""))
+
+
+def test_a_provider_that_cannot_be_had_is_named(relying_party: RelyingParty) -> None:
+    said = answer(relying_party.authorize(identity_provider="Google"))["error_description"]
+    assert said == "Signing in with Google is not available in this version of Cognate."
+    said = answer(relying_party.authorize(identity_provider="Corporate"))["error_description"]
+    assert said == "The identity provider Corporate does not exist."
 
 
 def test_a_client_without_the_code_flow_gets_no_code(env: Env, relying_party: RelyingParty) -> None:
@@ -633,3 +676,94 @@ def test_a_sign_in_at_the_pages_is_listed_with_what_came_out_of_it(env: Env, rel
     assert token.came_from == sso.name and token.client_id == relying_party.client.id
     sessions.revoke(env, find.pool(env, relying_party.pool.id), user, token.name, linked=True)
     at_sign_in(relying_party.authorize())
+
+
+# -- for which resource? -------------------------------------------------------------------------------------------
+
+MCP = "https://mcp.example.com/tools"
+"""As an application registers it; clients write it with a slash, or with capitals in the host."""
+
+
+@pytest.fixture
+def agent(env: Env, relying_party: RelyingParty) -> RelyingParty:
+    """A client that may use two resource servers."""
+    for identifier, scope in ((MCP, "call"), ("billing", "pay")):
+        resource_servers.create(env, relying_party.pool, identifier=identifier, name="R", scopes=[(scope, "S")])
+    allowed = ["openid", "email", f"{MCP}/call", "billing/pay", API_SCOPE]
+    party = RelyingParty.of(
+        env, relying_party.http, build.a_client(env, relying_party.pool, allowed_oauth_scopes=allowed)
+    )
+    party.user_signs_in()
+    return party
+
+
+@pytest.mark.parametrize("named", [MCP, f"{MCP}/", "HTTPS://MCP.example.com/tools"])
+def test_a_resource_becomes_the_audience(agent: RelyingParty, named: str) -> None:
+    """Requirement 16; RFC 8707. The audience is the identifier that was registered, and refreshing keeps it."""
+    tokens = agent.tokens(scope=None, resource=named)
+    assert tokens["scope"] == f"openid email {MCP}/call", "neither the other resource's nor that of our own API"
+    refreshed = agent.refresh(tokens["refresh_token"]).json
+    for token in (tokens, refreshed, agent.refresh(tokens["refresh_token"], resource=named).json):
+        claims = agent.verified(token["access_token"])
+        assert (claims["aud"], claims["scope"]) == (MCP, tokens["scope"])
+        assert header(token["access_token"])["typ"] == "at+jwt"
+        assert agent.verified(token["id_token"])["aud"] == agent.client.id
+        assert "typ" not in header(token["id_token"])
+        assert agent.userinfo(token["access_token"]).status_code == 401, "it is for the resource and for nobody else"
+
+
+def test_without_a_resource_there_is_no_audience(agent: RelyingParty) -> None:
+    tokens = agent.tokens(scope=None)
+    assert "aud" not in agent.verified(tokens["access_token"])
+    assert set(header(tokens["access_token"])) == {"kid", "alg"}
+
+
+def test_a_resource_at_the_token_endpoint_narrows_and_never_widens(agent: RelyingParty) -> None:
+    """RFC 8707, 2.2."""
+    tokens = agent.redeem(agent.code(scope=None), resource=f"{MCP}/").json
+    assert agent.verified(tokens["access_token"])["aud"] == MCP
+    whole = agent.refresh(tokens["refresh_token"]).json
+    assert "aud" not in agent.verified(whole["access_token"]), "the grant was for everything"
+    other = agent.refresh(tokens["refresh_token"], resource="billing").json
+    assert (agent.verified(other["access_token"])["aud"], other["scope"]) == ("billing", "openid email billing/pay")
+
+    code = agent.code(scope=None, resource=MCP)
+    for wrong in ("billing", "https://nobody.example", agent.client.id):
+        assert error(agent.redeem(code, resource=wrong)) == "invalid_target"
+    bound = agent.redeem(code, resource=MCP).json
+    for wrong in ("billing", "https://nobody.example"):
+        assert error(agent.refresh(bound["refresh_token"], resource=wrong)) == "invalid_target"
+    assert agent.refresh(bound["refresh_token"]).status_code == 200, "nothing has ended for it"
+
+
+def test_a_resource_that_is_refused_is_never_passed_over(env: Env, agent: RelyingParty) -> None:
+    other = RelyingParty.of_new_pool(env, agent.http)
+    resource_servers.create(env, other.pool, identifier="https://elsewhere.example", name="E", scopes=[])
+    refused = (
+        "https://elsewhere.example",
+        agent.client.id,
+        f"{MCP}#part",
+        f"{MCP}//",
+        f"{MCP}/../admin",
+        "https://mcp.example.com/Tools",
+        "https://mcp.example.com:443/tools",
+        "http://mcp.example.com/tools",
+        "Billing",
+    )
+    for resource in refused:
+        assert answer(agent.authorize(resource=resource))["error"] == "invalid_target", resource
+    twice = urlencode([*agent.asking().items(), ("resource", MCP), ("resource", "billing")])
+    assert answer(agent.ask(twice))["error"] == "invalid_target"
+    assert answer(agent.authorize(resource=MCP, scope="billing/pay"))["error"] == "invalid_target"
+
+
+def test_a_scope_that_is_removed_before_the_code_is_redeemed_is_not_granted(env: Env, agent: RelyingParty) -> None:
+    code, only = agent.code(scope=f"openid {MCP}/call"), agent.code(scope=f"{MCP}/call")
+    resource_servers.update(env, agent.pool, identifier=MCP, name="R", scopes=[])
+    assert agent.redeem(code).json["scope"] == "openid"
+    assert error(agent.redeem(only)) == "invalid_grant"
+
+
+def header(token: str) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(base64url.decode(token.split(".")[0]))
+    return found

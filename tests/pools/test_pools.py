@@ -5,6 +5,7 @@ import pytest
 from app import errors
 from app.env import Env
 from app.pools import domains, find, resource_servers
+from app.tokens import resources
 from tests.build import a_pool
 
 
@@ -38,7 +39,7 @@ def test_custom_domains_that_cannot_be_had(env: Env, name: str) -> None:
 def test_a_resource_server_is_known_by_its_identifier(env: Env) -> None:
     pool = a_pool(env)
     resource_servers.create(env, pool, identifier="api", name="API", scopes=[("read", "Read")])
-    assert find.scopes(env, pool) == {"api/read"}
+    assert resources.of(env, pool).scopes == {"api/read"}
     with pytest.raises(errors.InvalidParameter, match=f"api already exists in user pool {pool.id}."):
         resource_servers.create(env, pool, identifier="api", name="API", scopes=[])
     with pytest.raises(errors.InvalidParameter, match="once only"):

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from app import errors
 from app.accounts import administer
-from app.env import Env
+from app.env import Env, Origin
 from app.models import Client, Pool, User
 from app.pools import app_clients, resource_servers
 from app.tokens import exchange, issue, keys, revoke
@@ -16,7 +16,8 @@ from app.tokens.claims import API_SCOPE
 from app.tokens.exchange import Derived, Presented
 from tests.build import a_client, a_pool, a_user
 from tests.conftest import Clock
-from tests.tokens.test_tokens import check, claims_of, issued
+from tests.tokens.test_tokens import check, issued, read
+from tests.tokens.test_tokens import claims_of as plain_claims_of
 
 API = "https://api.example.com"
 BOTH = ["ALLOW_TOKEN_EXCHANGE_IMPERSONATION", "ALLOW_TOKEN_EXCHANGE_DELEGATION"]
@@ -64,6 +65,12 @@ def machine(env: Env, pool: Pool) -> Client:
     )
 
 
+def claims_of(env: Env, client: Client, token: str) -> dict[str, Any]:
+    """Of an access token that was derived, which says what it is (RFC 9068, 2.1), or of an ID token."""
+    access = read(env, client, token).claims["token_use"] == "access"
+    return plain_claims_of(env, client, token, typ="at+jwt" if access else None)
+
+
 def derive(env: Env, client: Client, subject: str, actor: str | None = None, **given: Any) -> Derived:
     usual: dict[str, Any] = {
         "wanted": "access",
@@ -91,7 +98,7 @@ def test_an_impersonation_looks_as_if_the_user_had_asked(
 ) -> None:
     subject = signed_in(env, app_client, user)
     derived = derive(env, service, subject.access)
-    before, after = claims_of(env, app_client, subject.access), claims_of(env, service, derived.token)
+    before, after = plain_claims_of(env, app_client, subject.access), claims_of(env, service, derived.token)
     changed = {name for name in before | after if before.get(name) != after.get(name)}
     assert changed == {"client_id", "jti", "version"}
     assert after["client_id"] == service.id
@@ -157,13 +164,95 @@ def test_an_audience_or_a_resource_is_named(env: Env, app_client: Client, servic
     """RFC 8707."""
     subject = signed_in(env, app_client, user).access
     assert "aud" not in claims_of(env, service, derive(env, service, subject).token)
-    for given in ({"audience": "billing"}, {"resource": API}):
+    for given in ({"audience": API}, {"resource": API}, {"resource": "HTTPS://API.example.com/"}):
         claims = claims_of(env, service, derive(env, service, subject, **given).token)
-        assert claims["aud"] == next(iter(given.values()))
+        assert claims["aud"] == API
     with pytest.raises(errors.InvalidParameter, match="not for both"):
-        derive(env, service, subject, audience="billing", resource=API)
-    with pytest.raises(errors.ResourceNotFound, match="Resource server https://other.example does not exist."):
-        derive(env, service, subject, resource="https://other.example")
+        derive(env, service, subject, audience=API, resource=API)
+    for given in ({"resource": "https://other.example"}, {"audience": "https://other.example"}):
+        with pytest.raises(errors.UnknownResource, match="Resource server https://other.example does not exist."):
+            derive(env, service, subject, **given)
+
+
+def test_an_access_token_is_not_made_to_pass_as_another_clients_id_token(
+    env: Env, app_client: Client, service: Client, user: User
+) -> None:
+    """An audience is a registered resource server: no client, of this pool or another, whatever is registered."""
+    subject = signed_in(env, app_client, user).access
+    elsewhere = a_client(env, a_pool(env, algorithm="ES256"))
+    for client_id in (app_client.id, service.id, elsewhere.id):
+        for how in ("audience", "resource"):
+            with pytest.raises(errors.UnknownResource):
+                derive(env, service, subject, **{how: client_id})
+    resource_servers.create(env, service.pool, identifier=app_client.id, name="A trap", scopes=[])
+    with pytest.raises(errors.UnknownResource):
+        derive(env, service, subject, audience=app_client.id)
+
+
+def test_an_audience_is_kept_and_never_widened(env: Env, app_client: Client, service: Client, user: User) -> None:
+    resource_servers.create(env, service.pool, identifier="billing", name="Billing", scopes=[])
+    subject = signed_in(env, app_client, user).access
+    once = derive(env, service, subject, resource=API).token
+    for again in ({}, {"resource": API}, {"audience": API}):
+        assert claims_of(env, service, derive(env, service, once, **again).token)["aud"] == API
+    for other in ({"resource": "billing"}, {"audience": "billing"}):
+        with pytest.raises(errors.InvalidTarget, match=f"for the resource {API}"):
+            derive(env, service, once, **other)
+    resource_servers.delete(env, service.pool, identifier=API)
+    with pytest.raises(errors.UnknownResource):
+        derive(env, service, once)
+
+
+def test_who_was_called_with_a_token_does_not_make_a_sign_in_of_it(
+    env: Env, app_client: Client, service: Client, user: User
+) -> None:
+    once = derive(env, service, signed_in(env, app_client, user).access, resource=API).token
+    with pytest.raises(errors.InvalidTarget, match="gives no ID token"):
+        derive(env, service, once, wanted="id")
+
+
+def test_the_audience_of_a_session_stays_by_way_of_its_id_token(
+    env: Env, app_client: Client, service: Client, user: User
+) -> None:
+    with env.transaction():
+        opened = issue.open_session(
+            env,
+            app_client,
+            user,
+            scope=f"openid {API}/read",
+            audience=API,
+            auth_time=env.now(),
+            methods=["PASSWORD"],
+            origin=Origin(),
+        )
+    subject = issue.signed(env, app_client, user, opened.session, oauth=True)
+    by_way = derive(env, service, subject.id or "", kind="id", wanted="id").token
+    for identity in (subject.id or "", by_way):
+        assert claims_of(env, service, derive(env, service, identity, kind="id").token)["aud"] == API
+
+
+def test_who_was_called_with_a_token_does_not_act_as_its_subject(
+    env: Env, app_client: Client, service: Client, machine: Client, user: User
+) -> None:
+    subject = signed_in(env, app_client, user).access
+    machines = issue.for_machine(env, machine, f"{API}/read", audience=API).access
+    for actor in (machines, derive(env, service, subject, resource=API).token):
+        with pytest.raises(errors.TokenRefused, match="must not be made out to a resource"):
+            derive(env, service, subject, actor)
+
+
+def test_a_token_for_a_resource_has_its_scopes_and_never_that_of_our_own_api(
+    env: Env, app_client: Client, pool: Pool, user: User
+) -> None:
+    scopes = [*SCOPES, API_SCOPE, "billing/pay"]
+    resource_servers.create(env, pool, identifier="billing", name="Billing", scopes=[("pay", "Pay")])
+    allowed = a_client(env, pool, explicit_auth_flows=BOTH, allowed_oauth_scopes=scopes)
+    subject = signed_in(env, app_client, user, scope=f"openid {API}/read billing/pay {API_SCOPE}").access
+    assert derive(env, allowed, subject, resource=API).scope == f"openid {API}/read"
+    assert derive(env, allowed, subject, resource="billing", scopes=["billing/pay", API_SCOPE]).scope == "billing/pay"
+    for scope in (API_SCOPE, "billing/pay"):
+        with pytest.raises(errors.InvalidTarget, match="None of the scopes"):
+            derive(env, allowed, subject, resource=API, scopes=[scope])
 
 
 def test_an_id_token_is_made_out_to_the_client_that_asks(
@@ -174,7 +263,7 @@ def test_an_id_token_is_made_out_to_the_client_that_asks(
     claims = claims_of(env, service, derived.token)
     assert (claims["aud"], claims["token_use"], claims["sub"]) == (service.id, "id", user.sub)
     assert claims["email"] == "alice@example.com" and "nonce" not in claims and "at_hash" not in claims
-    for named in ({"audience": app_client.id}, {"resource": API}):
+    for named in ({"audience": API}, {"resource": API}):
         with pytest.raises(errors.InvalidParameter, match="made out to the client"):
             derive(env, service, subject.access, wanted="id", **named)
 
@@ -232,15 +321,15 @@ def test_a_derived_token_without_the_scope_does_not_open_the_profile(
 def test_a_token_that_is_made_out_to_a_service_opens_nothing_here(
     env: Env, app_client: Client, pool: Pool, user: User
 ) -> None:
-    """What it may be used for at all is exchanged again."""
+    """Nor does what is made of it."""
     allowed = a_client(env, pool, explicit_auth_flows=BOTH, allowed_oauth_scopes=["openid", API_SCOPE])
     subject = signed_in(env, app_client, user, scope=f"openid {API_SCOPE}").access
-    for given in ({"audience": "billing"}, {"resource": API}):
+    for given in ({"audience": API}, {"resource": API}):
         derived = derive(env, allowed, subject, **given).token
-        for scope in ("openid", API_SCOPE):
-            with pytest.raises(errors.TokenRefused, match="Invalid Access Token"):
-                check(env, derived, scope)
-        assert "aud" not in claims_of(env, allowed, derive(env, allowed, derived).token)
+        for token in (derived, derive(env, allowed, derived).token):
+            for scope in ("openid", API_SCOPE):
+                with pytest.raises(errors.TokenRefused, match="Invalid Access Token"):
+                    check(env, token, scope)
 
 
 @pytest.mark.parametrize("how", ["revoked", "signed out", "disabled", "deleted"])
@@ -368,7 +457,7 @@ def test_a_token_that_was_tampered_with_is_refused(env: Env, app_client: Client,
 def test_an_access_token_signed_with_the_key_of_id_tokens_is_none(
     env: Env, app_client: Client, service: Client, user: User
 ) -> None:
-    claims = claims_of(env, app_client, signed_in(env, app_client, user).access)
+    claims = plain_claims_of(env, app_client, signed_in(env, app_client, user).access)
     forged = keys.of(env, service.pool).signer("id", env.now()).sign(claims)
     with pytest.raises(errors.TokenRefused, match="Could not verify signature"):
         derive(env, service, forged)

@@ -12,7 +12,7 @@ from app import errors
 from app.accounts import devices
 from app.env import Env, Origin
 from app.models import Client, LoginSession, Pool, User
-from app.pools import app_clients, find, user_pools
+from app.pools import app_clients, find, resource_servers, user_pools
 from app.tokens import issue, refresh, revoke
 from app.tokens.claims import API_SCOPE
 from tests.build import a_client, a_pool, a_user, a_verifier
@@ -133,7 +133,10 @@ def test_the_api_tells_no_more_of_a_user_than_his_session_may(
     env: Env, pool: Pool, scope: str, attributes: set[str] | None
 ) -> None:
     """Whoever was given scopes at the OAuth endpoints does not widen them by refreshing at the other door."""
-    client = a_client(env, pool)
+    resource_servers.create(
+        env, pool, identifier="https://api.example.com", name="API", scopes=[("read", "Read"), ("write", "Write")]
+    )
+    client = a_client(env, pool, allowed_oauth_scopes=["openid", "email", API_SCOPE, "https://api.example.com/read"])
     alice = a_user(env, pool, name="Alice")
     identity = renew(env, client, issued(env, client, alice, scope=scope, oauth=True).refresh).id
     if attributes is None:
@@ -446,3 +449,43 @@ def test_a_pool_that_no_longer_looks_at_devices_asks_for_no_key(env: Env) -> Non
     token = of_a_device(env, client, a_user(env, pool))
     user_pools.update(env, pool, name=None, settings={})
     assert renew(env, find.client(env, client.id), token).refresh
+
+
+# -- what can still be granted ---------------------------------------------------------------------------------------
+
+API = "https://api.example.com"
+
+
+@pytest.fixture
+def readers(env: Env, pool: Pool) -> Client:
+    """A client that may read and write an API."""
+    scopes = [("read", "Read"), ("write", "Write")]
+    resource_servers.create(env, pool, identifier=API, name="API", scopes=scopes)
+    allowed = ["openid", f"{API}/read", f"{API}/write"]
+    return a_client(env, pool, allowed_oauth_scopes=allowed)
+
+
+def test_a_scope_that_was_removed_since_is_not_given_again(env: Env, readers: Client, user: User) -> None:
+    """Neither one that no longer exists, nor one that the client is no longer allowed."""
+    token = issued(env, readers, user, scope=f"openid {API}/read {API}/write", oauth=True).refresh
+    resource_servers.update(env, readers.pool, identifier=API, name="API", scopes=[("read", "Read")])
+    renewed = renew(env, readers, token)
+    assert renewed.scope == claims_of(env, readers, renewed.access)["scope"] == f"openid {API}/read"
+    app_clients.update(env, readers, name=None, settings={**readers.settings, "allowed_oauth_scopes": ["openid"]})
+    assert renew(env, find.client(env, readers.id), token).scope == "openid"
+
+
+def test_a_session_of_which_no_scope_is_left_is_not_renewed(env: Env, pool: Pool, readers: Client, user: User) -> None:
+    """And where tokens rotate, the refused one is good again when the scope is."""
+    rotates = rotating(env, pool, allowed_oauth_scopes=readers.oauth_scopes)
+    token = issued(env, rotates, user, scope=f"{API}/write", oauth=True).refresh
+    resource_servers.update(env, pool, identifier=API, name="API", scopes=[])
+    with pytest.raises(errors.RefreshTokenRefused, match="None of the scopes"):
+        renew(env, rotates, token)
+    resource_servers.update(env, pool, identifier=API, name="API", scopes=[("write", "Write")])
+    assert renew(env, rotates, token).scope == f"{API}/write"
+
+
+def test_what_a_sign_in_by_the_api_gives_depends_on_no_oauth_setting(env: Env, pool: Pool, user: User) -> None:
+    plain = a_client(env, pool, allowed_oauth_scopes=["openid"])
+    assert renew(env, plain, issued(env, plain, user).refresh).scope == API_SCOPE

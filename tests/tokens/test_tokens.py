@@ -29,11 +29,17 @@ def issued(env: Env, client: Client, user: User, *, scope: str = API_SCOPE, oaut
     return issue.signed(env, client, user, opened.session, oauth=oauth, refresh=opened.refresh, **more)
 
 
-def claims_of(env: Env, client: Client, token: str) -> dict[str, Any]:
+def read(env: Env, client: Client, token: str) -> jwt.Token:
     """Verified as a relying party does it: by the published keys."""
     published = KeySet.import_key_set(orjson.loads(keys.of(env, client.pool).jwks))
-    decoded = jwt.decode(token, published, algorithms=["RS256", "ES256", "EdDSA"])
-    assert set(decoded.header) == {"kid", "alg"}
+    return jwt.decode(token, published, algorithms=["RS256", "ES256", "EdDSA"])
+
+
+def claims_of(env: Env, client: Client, token: str, *, typ: str | None = None) -> dict[str, Any]:
+    """Claims of a token whose header says this type, or none."""
+    decoded = read(env, client, token)
+    assert set(decoded.header) == {"kid", "alg"} | ({"typ"} if typ else set())
+    assert decoded.header.get("typ") == typ
     return decoded.claims
 
 

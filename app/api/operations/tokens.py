@@ -9,8 +9,7 @@ from app.accounts import find
 from app.api import wire
 from app.api.caller import Call
 from app.api.registry import operation
-from app.pools import find as configured
-from app.tokens import exchange, issue, refresh, revoke
+from app.tokens import exchange, issue, refresh, resources, revoke
 from app.tokens.claims import API_SCOPE, OIDC_SCOPES
 from app.tokens.scopes import existing, granted
 
@@ -68,7 +67,7 @@ def get_client_token(call: Call) -> dict[str, Any]:
     client = call.client
     if "ALLOW_CLIENT_TOKEN_AUTH" not in client.auth_flows:
         raise errors.InvalidParameter(NOT_ENABLED)
-    custom = existing(client.oauth_scopes, configured.scopes(call.env, client.pool))
+    custom = existing(client.oauth_scopes, resources.of(call.env, client.pool).scopes)
     asked = " ".join(call.get("Scopes", []))
     try:
         scope = granted(asked or None, client.oauth_scopes, custom)
@@ -101,7 +100,7 @@ def get_derived_token(call: Call) -> dict[str, Any]:
         actor=_actor(call),
         wanted=KINDS[call.get("RequestedTokenType", "ACCESS_TOKEN")],
         scopes=call.get("Scopes", []),
-        existing=existing(client.oauth_scopes, configured.scopes(call.env, client.pool), built_in),
+        existing=existing(client.oauth_scopes, resources.of(call.env, client.pool).scopes, built_in),
         audience=next(iter(call.get("Audiences", [])), None),
         resource=next(iter(call.get("Resources", [])), None),
         oauth=False,

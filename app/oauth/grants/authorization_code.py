@@ -14,11 +14,14 @@ class AuthorizationCode(Grant):
     GRANT_TYPE = "authorization_code"
 
     def tokens(self, client: OAuthClient) -> issue.Tokens:
+        # Only a client with a default may have left it out of its request.
+        stated = self.optional if client.row.default_redirect_uri else self.required
         return codes.redeem(
             self.server.env,
             client.row,
             code=self.required("code"),
-            redirect_uri=self.required("redirect_uri"),
+            redirect_uri=stated("redirect_uri"),
             verifier=self.optional("code_verifier"),
             origin=web.origin(),
+            resource=self.optional("resource"),
         )

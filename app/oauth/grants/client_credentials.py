@@ -6,7 +6,7 @@ from authlib.oauth2.rfc6749 import InvalidScopeError
 
 from app.oauth.client import OAuthClient
 from app.oauth.grants.grant import Grant
-from app.tokens import issue
+from app.tokens import issue, resources
 from app.tokens.scopes import granted
 
 
@@ -20,4 +20,5 @@ class ClientCredentials(Grant):
             scope = granted(self.optional("scope"), client.row.oauth_scopes, client.machine_scopes)
         except ValueError:
             raise InvalidScopeError("The client may not have this scope.") from None
-        return issue.for_machine(self.server.env, client.row, scope)
+        audience = resources.of(self.server.env, client.row.pool).narrowed(None, self.optional("resource"))
+        return issue.for_machine(self.server.env, client.row, resources.limited(scope, audience), audience=audience)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError, UnauthorizedClientError
 
 from app import errors
@@ -15,12 +14,6 @@ from app.tokens import exchange
 PREFIX = "urn:ietf:params:oauth:token-type:"
 KINDS = {f"{PREFIX}access_token": "access", f"{PREFIX}id_token": "id"}
 """Types of tokens that are taken and given (RFC 8693, 3)."""
-
-
-class InvalidTarget(OAuth2Error):
-    """RFC 8693, 2.2.2."""
-
-    error = "invalid_target"
 
 
 class TokenExchange(Grant):
@@ -59,8 +52,6 @@ class TokenExchange(Grant):
                 resource=self.optional("resource"),
                 oauth=True,
             )
-        except errors.ResourceNotFound as unknown:
-            raise InvalidTarget(unknown.message) from None
         except (errors.NotAuthorized, errors.UserNotFound) as refused:
             # RFC 8693, 2.2.2: a token that is not accepted is a fault of the request.
             raise InvalidRequestError(refused.message) from None

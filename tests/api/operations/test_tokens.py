@@ -379,9 +379,9 @@ def test_a_token_for_a_service_behind_the_client(
     assert derived["Scopes"] == [f"{API}/read"]
     said = claims(derived["IssuedToken"])
     assert (said["aud"], said["client_id"], said["sub"]) == (API, service.id, alice.sub)
-    acting = {"ActorToken": subject.id, "ActorTokenType": "ID_TOKEN", "Audiences": ["billing"]}
+    acting = {"ActorToken": subject.id, "ActorTokenType": "ID_TOKEN", "Audiences": [API]}
     said = claims(api("GetDerivedToken", **given, **acting)["IssuedToken"])
-    assert (said["aud"], said["act"]) == ("billing", {"sub": alice.sub})
+    assert (said["aud"], said["act"]) == (API, {"sub": alice.sub})
 
 
 def test_an_id_token_is_no_bearer(api: Api, env: Env, client: Client, service: Client, alice: User) -> None:
@@ -408,7 +408,9 @@ def test_what_cannot_be_exchanged_is_said(
         {"ClientId": client.id},
     ):
         assert api.refused("GetDerivedToken", **{**given, **wrong})[0] == "InvalidParameter", wrong
-    assert api.refused("GetDerivedToken", **given, Resources=["x"])[0] == "ResourceNotFound"
+    for named in ("x", client.id, service.id):
+        for member in ("Resources", "Audiences"):
+            assert api.refused("GetDerivedToken", **given, **{member: [named]})[0] == "ResourceNotFound"
     clock.forward(hours=1)
     assert api.refused("GetDerivedToken", **given) == ("NotAuthorized", "Access Token has expired")
 

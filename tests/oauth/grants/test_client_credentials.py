@@ -88,3 +88,19 @@ def test_a_scope_that_was_deleted_is_passed_over_and_back_when_it_is_made_again(
 def test_the_token_is_none_of_a_person(machine: RelyingParty) -> None:
     token = ask(machine).json["access_token"]
     assert error(machine.userinfo(token), 401) == "invalid_token"
+
+
+def test_a_machines_token_can_be_made_out_to_a_resource(env: Env, machine: RelyingParty) -> None:
+    """RFC 8707, 2.2."""
+    api = "https://api.example.com"
+    body = ask(machine, resource=f"{api}/").json
+    claims = machine.verified(body["access_token"])
+    assert (claims["aud"], claims["scope"], body["scope"]) == (
+        api,
+        f"{api}/read {api}/write",
+        f"{api}/read {api}/write",
+    )
+    assert "aud" not in machine.verified(ask(machine).json["access_token"])
+    resource_servers.create(env, machine.pool, identifier="other", name="Other", scopes=[])
+    for wrong in ("other", "https://nobody.example", machine.client.id):
+        assert error(ask(machine, resource=wrong)) == "invalid_target"

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.env import Env
 from app.oauth.grants.token_exchange import PREFIX
+from app.pools import resource_servers
 from tests import build
 from tests.conftest import Clock
 from tests.oauth.relying_party import RelyingParty, error
@@ -41,6 +42,7 @@ def exchange(party: RelyingParty, subject: str, **changes: str | None) -> TestRe
 
 def test_an_access_token_for_an_access_token(service: RelyingParty, tokens: dict[str, Any]) -> None:
     """RFC 8693, 2.2.1."""
+    resource_servers.create(service.env, service.pool, identifier="billing", name="Billing", scopes=[])
     response = exchange(service, tokens["access_token"], scope="openid", audience="billing")
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "no-store"
@@ -103,7 +105,9 @@ def test_what_cannot_be_exchanged_is_an_invalid_request(
 
 
 def test_an_unknown_resource_is_an_invalid_target(service: RelyingParty, tokens: dict[str, Any]) -> None:
-    assert error(exchange(service, tokens["access_token"], resource="https://x.example")) == "invalid_target"
+    for how in ("resource", "audience"):
+        for named in ("https://x.example", service.client.id):
+            assert error(exchange(service, tokens["access_token"], **{how: named})) == "invalid_target"
 
 
 def test_an_expired_token_gives_nothing(service: RelyingParty, tokens: dict[str, Any], clock: Clock) -> None:
