@@ -140,6 +140,16 @@ def install(app: Flask, env: Env, *, version: str) -> None:
     app.session_interface = FormSession()
     app.extensions["cognate"] = env
     app.extensions["cognate_version"] = version
+    app.after_request(_untyped_if_empty)
+
+
+def _untyped_if_empty(response: Response) -> Response:
+    """Take the type off an answer that has no content: Flask says text/html of everything, and clients that expect
+    JSON (oidc-client-ts) refuse the answer for it. A type that a door has chosen stays."""
+    empty = not any(response.response) if response.is_sequence else response.content_length == 0
+    if empty and response.mimetype in ("text/html", "text/plain"):
+        del response.headers["Content-Type"]
+    return response
 
 
 def current_env() -> Env:

@@ -16,7 +16,7 @@ from app.config import Settings
 from app.env import Env
 from app.pools import domains
 from app.web import LateMap, PlainAddress, PoolByPath
-from tests.build import CALLBACK, a_client, a_pool
+from tests.build import CALLBACK, LOGOUT, a_client, a_pool
 from tests.conftest import test_settings
 
 POOL = "us-east-1_A1b2C3d4E"
@@ -388,3 +388,24 @@ def test_what_is_not_found_is_a_refusal_inside(app: Flask, settings: Settings) -
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(http: FlaskClient) -> None:
     answer = http.post("/", data=b"x" * (2 * 1024 * 1024 + 1), content_type="application/x-amz-json-1.1")
     assert answer.status_code in (400, 413)
+
+
+def test_an_answer_without_content_has_no_type(env: Env, http: FlaskClient) -> None:
+    """At every door; but for operations of the API, whose answers have the type that AWS gives them."""
+    client = a_client(env, a_pool(env))
+    base = f"/{client.pool_id}"
+    query = {"client_id": client.id, "response_type": "code", "redirect_uri": CALLBACK, "scope": "openid"}
+    empty = [
+        http.options("/"),
+        http.options(f"{base}/oauth2/token"),
+        http.options(f"{base}/oauth2/revoke"),
+        http.options(f"{base}/oauth2/userInfo"),
+        http.options(f"{base}/.well-known/jwks.json"),
+        http.get(f"{base}/oauth2/authorize", query_string=query),
+        http.get(f"{base}/logout", query_string={"client_id": client.id, "logout_uri": LOGOUT}),
+        http.get(f"{base}/mfa", query_string=query),
+        http.post(f"{base}/oauth2/revoke", data={"client_id": client.id, "token": "x"}),
+    ]
+    for answer in empty:
+        assert (answer.data, "Content-Type" in answer.headers) == (b"", False), answer.request.url
+    assert http.head(f"{base}/login", query_string=query).mimetype == "text/html"

@@ -33,11 +33,12 @@ _CLIENT_ID = re.compile(r"[\w+]{1,128}", re.ASCII)
 
 
 class ClientRefused(InvalidClientError):
-    """401 with a challenge for a client that used the Authorization header, as it must be; 400 for the others, as
-    Cognito has it. Why it was refused is not said: an unknown client and a wrong secret look the same."""
+    """401 with a challenge for a client that used the Authorization header, as it must be; for the others 400 at the
+    token endpoint and 401 at the revocation endpoint, as Cognito has it. Why it was refused is not said: an unknown
+    client and a wrong secret look the same."""
 
-    def __init__(self, *, basic: bool) -> None:
-        super().__init__("Client authentication failed.", status_code=401 if basic else 400)
+    def __init__(self, status: int) -> None:
+        super().__init__("Client authentication failed.", status_code=status)
 
     def get_headers(self) -> list[tuple[str, str]]:
         challenge = [("WWW-Authenticate", 'Basic realm="token endpoint"')] if self.status_code == 401 else []
@@ -96,8 +97,10 @@ def known(env: Env, pool: Pool, client_id: str) -> OAuthClient | None:
         return None
 
 
-def authenticate(env: Env, pool: Pool, authorization: str | None, form: dict[str, str]) -> OAuthClient:
-    """The client that sends this request to the token or revocation endpoint. Raises OAuth2Error.
+def authenticate(
+    env: Env, pool: Pool, authorization: str | None, form: dict[str, str], *, endpoint: str = "token"
+) -> OAuthClient:
+    """The client that sends this request to the endpoint `token` or `revocation`. Raises OAuth2Error.
 
     Authlib's own registry tries one method after the other; here a request uses one, and what it says counts. It also
     answers 500 to a header that is not UTF-8, and reads `+` in it literally.
@@ -115,8 +118,8 @@ def authenticate(env: Env, pool: Pool, authorization: str | None, form: dict[str
         client = _checked(env, pool, client_id, secrets)
         # An empty password is no secret: libraries send it for public clients.
         method = "client_secret_basic" if secrets else "none"
-    if client is None or not client.check_endpoint_auth_method(method, "token"):
-        raise ClientRefused(basic=authorization is not None)
+    if client is None or not client.check_endpoint_auth_method(method, endpoint):
+        raise ClientRefused(400 if authorization is None and endpoint == "token" else 401)
     return client
 
 
@@ -144,6 +147,6 @@ def _basic(authorization: str) -> tuple[str, list[str]]:
             raise ValueError
         text = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
     except ValueError:
-        raise ClientRefused(basic=True) from None
+        raise ClientRefused(401) from None
     client_id, _, secret = text.partition(":")
     return unquote_plus(client_id), [each for each in dict.fromkeys([unquote_plus(secret), secret]) if each]

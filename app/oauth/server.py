@@ -79,7 +79,8 @@ class Server(AuthorizationServer):
         self, request: OAuth2Request, methods: Collection[str], endpoint: str = "token"
     ) -> OAuthClient:
         headers = request.headers or {}
-        return client.authenticate(self.env, web.current_pool(), headers.get("Authorization"), request.form)
+        authorization = headers.get("Authorization")
+        return client.authenticate(self.env, web.current_pool(), authorization, request.form, endpoint=endpoint)
 
     def handle_response(self, status: int, body: Any, headers: Any) -> Response:
         if not isinstance(body, dict):

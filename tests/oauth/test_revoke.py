@@ -14,6 +14,7 @@ def test_a_refresh_token_ends_with_the_access_tokens_that_came_of_it(relying_par
     refreshed = relying_party.refresh(tokens["refresh_token"]).json
     response = relying_party.revoke(tokens["refresh_token"])
     assert (response.status_code, response.data) == (200, b"")
+    assert "Content-Type" not in response.headers, "oidc-client-ts refuses whatever says text/html"
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert error(relying_party.refresh(tokens["refresh_token"])) == "invalid_grant"
@@ -27,7 +28,8 @@ def test_a_confidential_client_must_authenticate(confidential: RelyingParty) -> 
     confidential.user_signs_in()
     tokens = confidential.tokens()
     path, form = f"/{confidential.pool.id}/oauth2/revoke", {"token": tokens["refresh_token"]}
-    assert error(confidential.http.post(path, data={**form, "client_id": confidential.client.id})) == "invalid_client"
+    nameless = confidential.http.post(path, data={**form, "client_id": confidential.client.id})
+    assert error(nameless, 401) == "invalid_client"
     assert confidential.userinfo(tokens["access_token"]).status_code == 200
     assert confidential.revoke(tokens["refresh_token"]).status_code == 200
     assert error(confidential.userinfo(tokens["access_token"]), 401) == "invalid_token"
@@ -42,6 +44,17 @@ def test_what_is_unknown_foreign_or_revoked_already_is_answered_alike(env: Env, 
     assert relying_party.refresh(tokens["refresh_token"]).status_code == 200
     for _ in range(2):
         assert relying_party.revoke(tokens["refresh_token"]).status_code == 200
+
+
+def test_an_unknown_client_is_unauthorized(relying_party: RelyingParty) -> None:
+    """Reference 7.6; with a challenge, as every 401 has to (RFC 9110, 15.5.2)."""
+    relying_party.user_signs_in()
+    token = relying_party.tokens()["refresh_token"]
+    for form in ({"client_id": "nobody"}, {"client_id": ""}, {}, {"client_id": "nobody", "client_secret": "x"}):
+        response = relying_party.http.post(f"/{relying_party.pool.id}/oauth2/revoke", data={"token": token, **form})
+        assert error(response, 401) == "invalid_client"
+        assert response.headers["WWW-Authenticate"].startswith("Basic ")
+    assert relying_party.refresh(token).status_code == 200
 
 
 def test_other_tokens_cannot_be_revoked(relying_party: RelyingParty) -> None:
