@@ -122,6 +122,7 @@ def create_app(
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = web.WithoutSurroundings(app.wsgi_app, os.environ)  # type: ignore[method-assign]
     return app
 
 

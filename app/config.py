@@ -12,7 +12,7 @@ import binascii
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -145,7 +145,7 @@ class Settings:
     mode: Mode = _setting(
         "production",
         _one_of("production", "development"),
-        "development keeps messages in the outbox and accepts any API signature from loopback",
+        "development keeps messages in the outbox and accepts any API signature, for this machine only",
     )
     data_dir: Path = _setting(Path("var"), _path, "where the SQLite file, the key and generated certificates are kept")
     database_url: str = _setting(
@@ -274,6 +274,13 @@ class Settings:
 
 def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def forget_secrets(environ: MutableMapping[str, str]) -> None:
+    """Take the secrets out of an environment that has been read."""
+    for one in fields(Settings):
+        if one.metadata["secret"]:
+            environ.pop(f"{PREFIX}{one.name.upper()}", None)
 
 
 def read(environ: Mapping[str, str]) -> Settings:

@@ -26,7 +26,7 @@ from app import create_app, installation, logs
 from app.access_log import Logged
 from app.accounts import sweep
 from app.background import Background
-from app.config import Settings, SettingsError
+from app.config import Settings, SettingsError, forget_secrets
 from app.db import db
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,9 @@ def worker() -> Flask:
     try:
         app = create_app(background=Background())
         installation.demand_ready(app)
+        # This process has read them, and whatever prints its environment now shows none. The parent keeps them, for
+        # the worker that takes this one's place.
+        forget_secrets(os.environ)
     except SettingsError as wrong:
         log.error("a worker cannot start: %s", wrong)
         sys.exit(1)

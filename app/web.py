@@ -7,11 +7,12 @@ every URL that Flask builds stays in the form in which the request came.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -133,6 +134,51 @@ class RequestId:
 def id_of(environ: dict[str, Any]) -> str:
     """The id that RequestId has given to a request."""
     return str(environ.get(_REQUEST_ID, logs.NOBODY))
+
+
+CGI = frozenset(
+    "CONTENT_LENGTH CONTENT_TYPE GATEWAY_INTERFACE HTTPS HTTP_HOST PATH_INFO QUERY_STRING REMOTE_ADDR REMOTE_HOST "
+    "REMOTE_PORT REQUEST_METHOD SCRIPT_NAME SERVER_NAME SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE".split()
+)
+
+
+class WithoutSurroundings:
+    """WSGI middleware: takes the variables of the process out of a request's environment.
+
+    Some servers, granian among them, start each request's environment with a copy of the process's own. In it are the
+    key, the password of the database and that of the mail account, for any debugger or log that prints a request.
+    """
+
+    def __init__(self, wsgi: Wsgi, surroundings: Mapping[str, str]) -> None:
+        self._wsgi = wsgi
+        # What a server says under one of these names is about the request, whatever the process has there.
+        self._foreign = [(name, value) for name, value in surroundings.items() if name not in CGI]
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        for name, value in self._foreign:
+            if environ.get(name) == value:
+                del environ[name]
+        return self._wsgi(environ, start_response)
+
+
+def is_this_machine(peer: str, host: str) -> bool:
+    """Whether a request comes from this machine and was meant for it: what development answers to nobody else.
+
+    The address alone does not say so: a page of any site, whose name was made to lead to 127.0.0.1, is read by a
+    browser on this machine as that site's own (DNS rebinding). It cannot choose the name in Host.
+    """
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return _is_loopback(peer) and (name == "localhost" or name.endswith(".localhost") or _is_loopback(name))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def install(app: Flask, env: Env, *, version: str) -> None:

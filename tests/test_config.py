@@ -305,3 +305,10 @@ def shown(default: object) -> str:
         case float():
             return f"`{default:g}`"
     return f"`{default}`"
+
+
+def test_an_environment_that_was_read_is_left_without_secrets() -> None:
+    key = base64.b64encode(bytes(32)).decode()
+    environ = {"COGNATE_KEY": key, "COGNATE_DATABASE_URL": "x", "COGNATE_SMTP_PASSWORD": "x", "COGNATE_PORT": "1"}
+    config.forget_secrets(environ)
+    assert environ == {"COGNATE_PORT": "1"}

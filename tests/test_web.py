@@ -1,7 +1,9 @@
 """What all doors share: which pool a request is about, links, cookies, headers, and who is asking."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -409,3 +411,49 @@ def test_an_answer_without_content_has_no_type(env: Env, http: FlaskClient) -> N
     for answer in empty:
         assert (answer.data, "Content-Type" in answer.headers) == (b"", False), answer.request.url
     assert http.head(f"{base}/login", query_string=query).mimetype == "text/html"
+
+
+def test_the_secrets_of_the_server_are_not_in_the_environment_of_a_request(
+    database_url: str, another_app: Callable[..., Flask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """granian begins each with a copy of the process's own; a debugger or a log that prints a request prints it."""
+    given = {
+        "COGNATE_KEY": "a-key",
+        "COGNATE_SMTP_PASSWORD": "s3cret",
+        "PGPASSWORD": "p4ss",
+        "HTTP_PROXY": "http://u:p@x",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    app = another_app(test_settings(database_url, data_dir=tmp_path))
+    seen: dict[str, Any] = {}
+    app.add_url_rule("/seen", "seen", lambda: seen.update(request.environ) or "")
+    environ = {**os.environ, **EnvironBuilder("/seen", headers={"X-Given": "by the request"}).get_environ()}
+    run_wsgi_app(app, environ)
+    assert seen["HTTP_X_GIVEN"] == "by the request" and seen["PATH_INFO"] == "/seen"
+    assert not set(given) & seen.keys()
+    assert not [name for name in seen if name.startswith("COGNATE_")]
+    assert not [value for value in seen.values() if value in given.values()]
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8080", True),
+        ("demo.localhost:8080", True),
+        ("127.0.0.1", True),
+        ("[::1]:8080", True),
+        ("", False),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost@evil.example", False),
+        ("evil.example#.localhost", False),
+        ("evil.example/.localhost", False),
+        ("[::1", False),
+        ("0.0.0.0", False),
+    ],
+)
+def test_a_request_is_for_this_machine_only_by_its_own_names(host: str, here: bool) -> None:
+    assert web.is_this_machine("127.0.0.1", host) is here
+    assert not web.is_this_machine("192.0.2.1", host)

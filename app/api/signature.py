@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote_plus
 
+from app import web
 from app.api.errors import IncompleteSignature, InvalidSignature, MissingAuthenticationToken, UnrecognizedClient
 from app.crypto.seal import same
 from app.env import Env
@@ -82,17 +82,14 @@ def verify(env: Env, request: Signed) -> str:
 
 
 def _trusted_laptop(env: Env, request: Signed) -> bool:
-    """In development, from this very machine, any key will do.
+    """In development, from this very machine and by its own name, any key will do.
 
     Not for a page in a browser on it: every site could then administer the pools of whoever visits it, because CORS
     is open to all. Browsers say Origin; nothing else does.
     """
     if not env.settings.development or "origin" in request.headers:
         return False
-    try:
-        return ipaddress.ip_address(request.peer).is_loopback
-    except ValueError:
-        return False
+    return web.is_this_machine(request.peer, request.headers.get("host", ""))
 
 
 _PARTS = re.compile(r"(Credential|SignedHeaders|Signature)=([^\s,]+)")

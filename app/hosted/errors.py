@@ -187,6 +187,12 @@ PAGES = {
         "Open the application again, and fill in the form there.",
         403,
     ),
+    "not_here": Words(
+        "This page is for the machine that the server runs on",
+        "The outbox of development is shown to a browser on the same machine, at a local address.",
+        "Open it there, as http://localhost with the port of the server.",
+        403,
+    ),
     "no_pool": Words("There is no sign-in page here", "No user pool belongs to this address.", BACK, 404),
     "not_found": Words(
         "There is no such page", "The address may have been mistyped, or the page has moved.", BACK, 404

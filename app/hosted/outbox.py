@@ -6,11 +6,17 @@ import orjson
 from flask import Blueprint, Response, request
 
 from app import web
-from app.hosted import theme
+from app.hosted import errors, theme
 from app.messaging import outbox
 from app.models import OutboxMessage
 
 bp = Blueprint("outbox", __name__, url_prefix="/dev")
+
+
+@bp.before_request
+def _only_for_this_machine() -> Response | None:
+    """Codes and links are in there: not for the neighbours, and not for a page of another site."""
+    return None if web.is_this_machine(request.remote_addr or "", request.host) else errors.page("not_here")
 
 
 @bp.get("/outbox")

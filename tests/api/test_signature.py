@@ -354,6 +354,9 @@ class TestInDevelopment:
             ("", {}, "IncompleteSignature"),
             ("127.0.0.1", {"Origin": "https://evil.example.com"}, "IncompleteSignature"),
             ("127.0.0.1", {"Authorization": "nothing"}, "IncompleteSignature"),
+            ("127.0.0.1", {"Host": "127.0.0.1:8080"}, "ok"),
+            ("127.0.0.1", {"Host": "evil.example:8080"}, "IncompleteSignature"),
+            ("127.0.0.1", {"Host": "localhost.evil.example"}, "IncompleteSignature"),
         ],
     )
     def test_any_key_will_do_from_this_machine_but_not_for_a_page_in_its_browser(

@@ -65,3 +65,30 @@ def test_the_page_shows_them_as_text(visitor: Visitor) -> None:
     assert page.response.headers["Cache-Control"] == "no-store"
     assert "Nothing was sent to" in visitor.open("/dev/outbox?to=<script>alert(1)</script>").text
     assert "<script>alert" not in visitor.page.html
+
+
+@pytest.mark.parametrize("path", ["/dev/outbox", "/dev/outbox.json"])
+@pytest.mark.parametrize(
+    ("peer", "host"),
+    [
+        ("192.0.2.7", "localhost:8080"),
+        ("", "localhost"),
+        ("127.0.0.1", "evil.example"),
+        ("127.0.0.1", "evil.example:8080"),
+        ("127.0.0.1", "192.0.2.1"),
+        ("127.0.0.1", "localhost.evil.example"),
+    ],
+)
+def test_a_site_whose_name_leads_to_this_machine_does_not_read_it(
+    visitor: Visitor, path: str, peer: str, host: str
+) -> None:
+    """DNS rebinding; and a neighbour in the network is told no codes either."""
+    answer = visitor.http.get(path, headers={"Host": host}, environ_overrides={"REMOTE_ADDR": peer})
+    assert answer.status_code == 403
+    assert "123456" not in answer.text and "machine that the server runs on" in answer.text
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "demo.localhost:8080", "127.0.0.1:9", "[::1]:8080"])
+def test_a_browser_on_this_machine_reads_it(visitor: Visitor, host: str) -> None:
+    answer = visitor.http.get("/dev/outbox.json", headers={"Host": host}, environ_overrides={"REMOTE_ADDR": "::1"})
+    assert len(answer.json or []) == 3
