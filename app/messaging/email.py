@@ -50,7 +50,8 @@ class Smtp:
         mail["To"] = bare(message.to)
         if message.reply_to:
             mail["Reply-To"] = bare(message.reply_to)
-        mail["Subject"] = message.subject
+        # A pool's subject may have line breaks, as in Cognito; a header may not.
+        mail["Subject"] = " ".join(message.subject.split())
         # Many servers take mail without these two for spam.
         mail["Date"] = formatdate()
         mail["Message-ID"] = make_msgid(domain=sender.domain)

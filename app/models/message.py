@@ -21,6 +21,7 @@ class OutboxMessage(Base):
     purpose: Mapped[str] = mapped_column(String(32))
     subject: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
-    code: Mapped[str | None] = mapped_column(String(64))
+    code: Mapped[str | None] = mapped_column(Text)
+    """Or the temporary password, which somebody may have chosen as long as a password can be."""
     link: Mapped[str | None] = mapped_column(Text)
     sent_at: Mapped[datetime] = mapped_column(index=True)

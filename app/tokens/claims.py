@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy.orm import joinedload
 
 from app.config import Settings
@@ -201,9 +201,13 @@ def _attributes(values: dict[str, str]) -> dict[str, Any]:
 
 
 def _address(value: str) -> dict[str, Any]:
-    """An address is stored as the JSON object of OIDC Core 5.1.1, or as plain text, which is its `formatted`."""
+    """An address is stored as the JSON object of OIDC Core 5.1.1, whose members are all texts, or as plain text, which
+    is its `formatted`. What only looks like such an object is plain text: of a number that no token can carry, or a
+    thousand brackets, its user could not sign in any more."""
     try:
-        parsed = json.loads(value)
-    except ValueError:
+        parsed = orjson.loads(value)
+    except orjson.JSONDecodeError:
         parsed = None
-    return parsed if isinstance(parsed, dict) else {"formatted": value}
+    if isinstance(parsed, dict) and all(isinstance(one, str) for one in parsed.values()):
+        return parsed
+    return {"formatted": value}
