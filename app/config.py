@@ -202,6 +202,11 @@ class Settings:
         _matching(r"[!-;=?-~]+@[A-Za-z0-9.-]+", "an e-mail address, such as no-reply@example.com"),
         "the sender of mails",
     )
+    limit_pools: int = _setting(1000, _number(1, 1_000_000), "user pools")
+    limit_clients: int = _setting(1000, _number(1, 1_000_000), "app clients of a user pool")
+    limit_resource_servers: int = _setting(300, _number(1, 1_000_000), "resource servers of a user pool")
+    limit_groups: int = _setting(10_000, _number(1, 1_000_000), "groups of a user pool")
+    limit_groups_of_user: int = _setting(100, _number(1, 1000), "groups that a user is in; each token names them")
     access_log: bool = _setting(True, _switch, "whether each request is logged: address, method, path, status, time")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "the least important line logged")
 

@@ -7,6 +7,7 @@ made once per run and engine, and cloned for every test.
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,19 @@ def env(app: Flask) -> Iterator[Env]:
     """The environment of a use-case, inside an application context."""
     with app.app_context():
         yield app.extensions["cognate"]
+
+
+@pytest.fixture
+def limited(app: Flask) -> Callable[..., Env]:
+    """The same server with other limits, `limited(groups=2)`: its environment, which its doors have too."""
+
+    def limit(**limits: int) -> Env:
+        env: Env = app.extensions["cognate"]
+        chosen = replace(env.settings, **{f"limit_{name}": number for name, number in limits.items()})
+        app.extensions["cognate"] = replace(env, settings=chosen)
+        return app.extensions["cognate"]
+
+    return limit
 
 
 @pytest.fixture

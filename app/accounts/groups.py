@@ -14,10 +14,6 @@ from app.models import Group, Membership, Pool, User
 from app.paging import Page, page
 
 PAGE = 60
-MOST = 10_000
-"""Groups of a pool (reference: 12.2)."""
-MOST_OF_USER = 100
-"""Groups that one user is in (reference: 12.2)."""
 
 
 def create(
@@ -48,8 +44,11 @@ def create(
         if env.db.get(Group, (pool.id, name)) is not None:
             raise errors.GroupExists
         count = env.db.scalar(select(func.count()).select_from(Group).where(Group.pool_id == pool.id)) or 0
-        if count >= MOST:
-            raise errors.LimitExceeded(f"Group limit exceeded: a user pool has at most {MOST} groups.")
+        most = env.settings.limit_groups
+        if count >= most:
+            raise errors.LimitExceeded(
+                f"Group limit exceeded: a user pool has at most {most} groups (COGNATE_LIMIT_GROUPS)."
+            )
         with raising(env.db, pk_group=errors.GroupExists()):
             env.db.add(row)
     return row
@@ -121,8 +120,11 @@ def add(env: Env, pool: Pool, *, name: str, username: str) -> None:
         if env.db.get(Membership, (user.sub, name)) is not None:
             return
         his = select(func.count()).select_from(Membership).where(Membership.user_sub == user.sub)
-        if (env.db.scalar(his) or 0) >= MOST_OF_USER:
-            raise errors.InvalidParameter(f"Group limit exceeded: a user is in at most {MOST_OF_USER} groups.")
+        most = env.settings.limit_groups_of_user
+        if (env.db.scalar(his) or 0) >= most:
+            raise errors.InvalidParameter(
+                f"Group limit exceeded: a user is in at most {most} groups (COGNATE_LIMIT_GROUPS_OF_USER)."
+            )
         env.db.add(Membership(user_sub=user.sub, group_name=name, pool_id=pool.id, created_at=env.now()))
 
 

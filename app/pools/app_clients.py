@@ -15,8 +15,6 @@ from app.models import Client, Pool, ResourceServer, UICustomization
 from app.paging import Page, page
 from app.pools import client_secrets, client_settings, find, user_pools
 
-MOST = 1000
-"""Clients of a pool (reference: 12.2)."""
 SESSION = {"sso_session": {"max_validity_minutes": 60}}
 """For how long a browser is recognised where nobody has said (reference: 6.8)."""
 
@@ -37,8 +35,11 @@ def create(
     with env.transaction():
         row = user_pools.locked(env, pool)  # who adds an attribute, or the last client that there is room for, waits
         client_settings.check(row, complete, scopes=_scopes(env, row), confidential=plain is not None)
-        if env.db.scalars(select(func.count()).select_from(Client).where(Client.pool_id == pool.id)).one() >= MOST:
-            raise errors.LimitExceeded(f"A user pool has at most {MOST} clients.")
+        most = env.settings.limit_clients
+        if env.db.scalars(select(func.count()).select_from(Client).where(Client.pool_id == pool.id)).one() >= most:
+            raise errors.LimitExceeded(
+                f"Client limit exceeded: a user pool has at most {most} clients (COGNATE_LIMIT_CLIENTS)."
+            )
         client = Client(id=client_id, pool_id=pool.id, name=name, settings=complete, created_at=now, modified_at=now)
         env.db.add(client)
         env.db.flush()

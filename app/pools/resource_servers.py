@@ -18,8 +18,6 @@ from app.models import Pool, ResourceServer
 from app.paging import Page, page
 
 PAGE = 50
-MOST = 300
-"""Resource servers of a pool: as many as the service lets a quota be raised to (reference: 12.2)."""
 
 Scopes = Sequence[tuple[str, str]]
 """(name, description) each."""
@@ -42,8 +40,11 @@ def create(env: Env, pool: Pool, *, identifier: str, name: str, scopes: Scopes) 
         if env.db.get(ResourceServer, (pool.id, identifier)) is not None:
             raise taken
         of_pool = select(func.count()).select_from(ResourceServer).where(ResourceServer.pool_id == pool.id)
-        if (env.db.scalar(of_pool) or 0) >= MOST:
-            raise errors.LimitExceeded(f"Resource server limit exceeded: a user pool has at most {MOST}.")
+        most = env.settings.limit_resource_servers
+        if (env.db.scalar(of_pool) or 0) >= most:
+            raise errors.LimitExceeded(
+                f"Resource server limit exceeded: a user pool has at most {most} (COGNATE_LIMIT_RESOURCE_SERVERS)."
+            )
         with raising(env.db, pk_resource_server=taken):
             env.db.add(row)
         env.configuration_changed()

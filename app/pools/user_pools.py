@@ -26,7 +26,7 @@ SESSIONS: dict[str, Any] = {"user_session_tracking": "DISABLED", "token_session"
 def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str = "RS256") -> Pool:
     """A new pool with its signing keys. `settings` in our own words, as given; defaults are filled in.
 
-    Raises errors.InvalidParameter, UserPoolTagging.
+    Raises errors.InvalidParameter, UserPoolTagging, LimitExceeded.
     """
     complete = pool_settings.for_new_pool(settings)
     now = env.now()
@@ -41,11 +41,15 @@ def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str =
         modified_at=now,
     )
     pair = keys.pair(env, pool, active_at=now)
+    most = env.settings.limit_pools
     with env.transaction():
+        # First: of two who make the last one that there is room for, the second waits here, and then counts both.
+        env.configuration_changed()
+        if (env.db.scalar(select(func.count()).select_from(Pool)) or 0) >= most:
+            raise errors.LimitExceeded(f"User pool limit exceeded: there are at most {most} (COGNATE_LIMIT_POOLS).")
         with raising(env.db, pk_pool=errors.ConcurrentModification()):
             env.db.add(pool)
         env.db.add_all(pair)
-        env.configuration_changed()
     return pool
 
 

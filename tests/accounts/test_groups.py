@@ -73,9 +73,9 @@ def test_of_those_who_create_it_at_once_one_has_created_it(app: Flask, env: Env,
     assert sorted(type(one).__name__ for one in made) == ["Group", *["GroupExists"] * 4]
 
 
-def test_a_pool_has_so_many_groups(app: Flask, env: Env, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_has_so_many_groups(app: Flask, pool: Pool, limited: Callable[..., Env]) -> None:
     """Even when they come at once."""
-    monkeypatch.setattr(groups, "MOST", 2)
+    env = limited(groups=2)
     groups.create(env, a_pool(env, algorithm="ES256"), name="elsewhere")
 
     def make(name: str) -> Callable[[], Any]:
@@ -150,11 +150,9 @@ def test_who_is_added_many_times_at_once_is_in_it_once(app: Flask, env: Env, poo
     assert memberships(env) == 1
 
 
-def test_a_user_is_in_so_many_groups(
-    app: Flask, env: Env, pool: Pool, alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Even when he is added to all at once; to one that he is in he still can be."""
-    monkeypatch.setattr(groups, "MOST_OF_USER", 2)
+def test_a_user_is_in_so_many_groups(app: Flask, pool: Pool, alice: User, limited: Callable[..., Env]) -> None:
+    """Even when they are added to all at once; to one that they are in they still can be."""
+    env = limited(groups_of_user=2)
     for name in "abcde":
         groups.create(env, pool, name=name)
 

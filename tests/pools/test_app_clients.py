@@ -1,5 +1,6 @@
 """App clients: what they may have, what an update puts back, who is told that there is none."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -176,16 +177,19 @@ def test_an_update_puts_back_everything_but_name_secrets_and_session(env: Env, c
     assert theirs == plain.settings
 
 
-def test_a_thousand_clients_are_all(env: Env) -> None:
+def test_a_thousand_clients_are_all_unless_the_operator_has_raised_the_limit(
+    env: Env, limited: Callable[..., Env]
+) -> None:
     pool = a_pool(env)
     settings = client_settings.with_defaults({})
     made = {"pool_id": pool.id, "name": "C", "settings": settings, "created_at": env.now(), "modified_at": env.now()}
     with env.transaction():
-        env.db.execute(insert(table(Client)), [{"id": f"client{n}", **made} for n in range(app_clients.MOST - 1)])
+        env.db.execute(insert(table(Client)), [{"id": f"client{n}", **made} for n in range(999)])
     client_with(env, pool)
     with pytest.raises(errors.LimitExceeded, match="at most 1000 clients"):
         client_with(env, pool)
     client_with(env, a_pool(env))
+    client_with(limited(clients=1001), pool)
 
 
 def test_clients_are_listed_by_pages(env: Env) -> None:

@@ -14,6 +14,7 @@ from app.models import Pool
 from app.pools import app_clients, domains, find, tags, user_pools
 from tests.build import a_client, a_pool, a_user
 from tests.conftest import Clock
+from tests.parallel import in_parallel
 
 SMS = {"sns_caller_arn": "arn:aws:iam::123456789012:role/sms"}
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -384,3 +385,13 @@ def test_many_users_are_counted_now_and_then_and_few_at_every_call(
     clock.forward(seconds=user_pools.COUNT_KEPT)
     assert user_pools.count_users(env, pool) == 5
     assert user_pools.count_users(env, other) == 1
+
+
+def test_there_are_as_many_pools_as_the_operator_says(app: Flask, limited: Callable[..., Env]) -> None:
+    """Even when they are made at once."""
+    env = limited(pools=2)
+    made = in_parallel(app, *[lambda: a_pool(env, algorithm="ES256")] * 4)
+    assert sorted(type(one).__name__ for one in made) == ["LimitExceeded", "LimitExceeded", "Pool", "Pool"]
+    with pytest.raises(errors.LimitExceeded, match="at most 2 .COGNATE_LIMIT_POOLS."):
+        a_pool(env)
+    a_pool(limited(pools=3))

@@ -1,10 +1,11 @@
 """Resource servers at the door."""
 
+from collections.abc import Callable
+
 import pytest
 
 from app.env import Env
 from app.models import Pool
-from app.pools import resource_servers
 from tests import build
 from tests.api.conftest import Api
 
@@ -106,7 +107,12 @@ def test_they_are_listed_in_pages(api: Api, pool: Pool) -> None:
         assert api.refused("ListResourceServers", UserPoolId=pool.id, **wrong)[0] == "InvalidParameter"
 
 
-def test_a_pool_has_so_many(api: Api, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resource_servers, "MOST", 1)
+def test_a_pool_has_as_many_as_the_operator_says(api: Api, pool: Pool, limited: Callable[..., Env]) -> None:
+    limited(resource_servers=1)
     api("CreateResourceServer", UserPoolId=pool.id, **SERVER)
-    assert api.refused("CreateResourceServer", UserPoolId=pool.id, Identifier="b", Name="B")[0] == "LimitExceeded"
+    assert api.refused("CreateResourceServer", UserPoolId=pool.id, Identifier="b", Name="B") == (
+        "LimitExceeded",
+        "Resource server limit exceeded: a user pool has at most 1 (COGNATE_LIMIT_RESOURCE_SERVERS).",
+    )
+    limited(resource_servers=2)
+    api("CreateResourceServer", UserPoolId=pool.id, Identifier="b", Name="B")
