@@ -62,7 +62,7 @@ def users(
     Raises errors.InvalidParameter for an attribute that cannot be searched, for a filter that cannot be decided, and
     for a token that is not of this list.
     """
-    walk = _Walk(by=_BY_AGE) if wanted is None else _walk(wanted)
+    walk = _Walk(by=_BY_AGE) if wanted is None else _walk(pool, wanted)
     return page(
         env,
         select(User).where(User.pool_id == pool.id, *walk.where),
@@ -84,25 +84,32 @@ def check_attributes(pool: Pool, names: Collection[str]) -> None:
         raise errors.InvalidParameter("One or more requested attributes do not exist.", field="attributes_to_get")
 
 
-def _walk(wanted: Filter) -> _Walk:
+def _walk(pool: Pool, wanted: Filter) -> _Walk:
     match wanted.attribute:
-        case "username":
+        case "username" if pool.case_sensitive:
             return _text(User.username, wanted.value, wanted.prefix)
+        case "username":
+            return _folded(User.username_key, wanted)
         case "phone_number":
             return _text(User.phone_number, wanted.value, wanted.prefix)
         case "sub":
             return _sub(wanted.value.lower(), wanted.prefix)
         case "status":
             return _enabled(wanted)
-        case "cognito:user_status":
+        case "cognito:user_status" | "user_status":
             return _status(wanted)
         case attribute if attribute in SEARCHED:
-            key = search_key(wanted.value)
-            # Keys end there, so that two which are as long may differ in what is not seen of them.
-            if len(key) == LONGEST_KEY:
-                raise malformed()
-            return _text(getattr(User, f"{attribute}_key"), key, wanted.prefix)
+            return _folded(getattr(User, f"{attribute}_key"), wanted)
     raise errors.InvalidParameter(f"Invalid search attribute: {wanted.attribute}", field="filter")
+
+
+def _folded(column: InstrumentedAttribute[Any], wanted: Filter) -> _Walk:
+    """Whatever the letter case. Raises errors.InvalidParameter."""
+    key = search_key(wanted.value)
+    # Keys end there, so that two which are as long may differ in what is not seen of them.
+    if len(key) == LONGEST_KEY:
+        raise malformed()
+    return _text(column, key, wanted.prefix)
 
 
 def _text(column: InstrumentedAttribute[Any], value: str, prefix: bool) -> _Walk:

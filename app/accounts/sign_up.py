@@ -123,6 +123,7 @@ def add_user(
         sub=sub,
         pool_id=pool.id,
         username=username,
+        username_key=policy.search_key(username),
         status=status,
         enabled=True,
         attributes={},

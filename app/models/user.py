@@ -32,7 +32,7 @@ class User(Base):
         # Not partial: of a column that is never empty, SQLite forgets the condition and then never uses the index.
         Index("ix_user_username", "pool_id", "username", "sub"),
         _index("phone_number"),
-        *(_index(f"{attribute}_key") for attribute in SEARCHED),
+        *(_index(f"{attribute}_key") for attribute in ("username", *SEARCHED)),
         Index("ix_user_status", "pool_id", "status", "created_at", "sub"),
         Index("ix_user_enabled", "pool_id", "enabled", "created_at", "sub"),
         Index("ix_user_pool_id_created_at", "pool_id", "created_at", "sub"),
@@ -54,8 +54,9 @@ class User(Base):
     preferred_username: Mapped[str | None] = mapped_column(String(2048))
     attributes: Mapped[dict[str, Any]]
     """The other attributes by their whole name; every value is a string, as on the wire."""
+    username_key: Mapped[str | None] = mapped_column(bytewise(512))
+    """What a search compares (policy.attributes.search_key), for this and the five that follow."""
     email_key: Mapped[str | None] = mapped_column(bytewise(512))
-    """What a search compares (policy.attributes.search_key), for this and the four that follow."""
     preferred_username_key: Mapped[str | None] = mapped_column(bytewise(512))
     name_key: Mapped[str | None] = mapped_column(bytewise(512))
     given_name_key: Mapped[str | None] = mapped_column(bytewise(512))

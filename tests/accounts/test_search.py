@@ -25,7 +25,8 @@ from app.policy.filters import Filter, parse
 from tests import build
 from tests.conftest import START, Clock, test_settings
 
-SEARCHABLE = ("username", "phone_number", *SEARCHED, "sub", "status", "cognito:user_status")
+FOLDED = ("username", *SEARCHED)
+SEARCHABLE = (*FOLDED, "phone_number", "sub", "status", "cognito:user_status")
 
 
 def a_crowd(env: Env, pool: Pool, rows: list[dict[str, Any]]) -> None:
@@ -33,12 +34,12 @@ def a_crowd(env: Env, pool: Pool, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     common = {"status": "CONFIRMED", "enabled": True, "attributes": {}, "created_at": START, "modified_at": START}
-    keys = {f"{attribute}_key" for attribute in SEARCHED}
+    keys = {f"{attribute}_key" for attribute in FOLDED}
     columns = {column.key: None for column in User.__table__.columns if column.nullable}
     filled = []
     for row in rows:
         own = {name: value for name, value in row.items() if name in User.__table__.columns}
-        derived = {f"{a}_key": search_key(row[a]) for a in SEARCHED if row.get(a)}
+        derived = {f"{a}_key": search_key(row[a]) for a in FOLDED if row.get(a)}
         others = {name: row[name] for name in ("name", "given_name", "family_name") if row.get(name)}
         filled.append({**columns, **dict.fromkeys(keys), **common, **own, **derived, "attributes": others})
     with env.transaction():
@@ -83,8 +84,8 @@ def people(env: Env) -> Pool:
     [
         ("", {"Alice", "alice2", "bob", "carl"}),
         ('username = "Alice"', {"Alice"}),
-        ('username = "ALICE"', set()),
-        ('username ^= "a"', {"alice2"}),
+        ('username = "ALICE"', {"Alice"}),
+        ('username ^= "aLi"', {"Alice", "alice2"}),
         ('username ^= "Alicd"', set()),
         ('email = "ALICE@EXAMPLE.COM"', {"Alice"}),
         ('email ^= "alice@EXAMPLE.com"', {"Alice", "alice2"}),
@@ -105,6 +106,8 @@ def people(env: Env) -> Pool:
         ('status ^= ""', {"Alice", "alice2", "bob", "carl"}),
         ('cognito:user_status = "confirmed"', {"Alice", "alice2"}),
         ('cognito:user_status = "UNCONFIRMED"', {"bob"}),
+        ('user_status = "UNCONFIRMED"', {"bob"}),
+        ('user_status ^= "co"', {"Alice", "alice2"}),
         ('cognito:user_status ^= "Co"', {"Alice", "alice2"}),
         ('cognito:user_status ^= "un"', {"bob"}),
         ('cognito:user_status ^= "force_"', {"carl"}),
@@ -121,6 +124,14 @@ def people(env: Env) -> Pool:
 )
 def test_whom_a_filter_finds(env: Env, people: Pool, asked: str, found: set[str]) -> None:
     assert names(env, people, asked) == found
+
+
+def test_usernames_are_searched_as_the_pool_compares_them(env: Env) -> None:
+    pool = build.a_pool(env, username_configuration={"case_sensitive": True})
+    for name in ("Alice", "alice"):
+        build.a_user(env, pool, name, email=None)
+    for asked, found in (('= "Alice"', {"Alice"}), ('^= "a"', {"alice"}), ('= "ALICE"', set())):
+        assert names(env, pool, f"username {asked}") == found
 
 
 def test_a_sub_is_found_by_itself_and_by_its_beginnings(env: Env) -> None:
@@ -195,7 +206,7 @@ def test_only_attributes_of_the_pool_can_be_asked_for(env: Env) -> None:
 
 
 INDEXES = {"status": "enabled", "cognito:user_status": "status", "": "pool_id_created_at"} | {
-    attribute: f"{attribute}_key" for attribute in SEARCHED
+    attribute: f"{attribute}_key" for attribute in FOLDED
 }
 BEGINNINGS = {"sub": "a", "status": "Dis", "cognito:user_status": "UN", "phone_number": "+4"}
 
@@ -221,7 +232,7 @@ def with_two_of_each(count: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("analysed", [False, True], ids=["unknown", "analysed"])
 def test_every_search_walks_its_index_and_sorts_nothing(env: Env, explained: Callable[[], str], analysed: bool) -> None:
     """From the first page and from the second, whether or not the database has looked at what is in its tables."""
-    pool, other = build.a_pool(env), build.a_pool(env)
+    pool, other = build.a_pool(env), build.a_pool(env, username_configuration={"case_sensitive": True})
     rows = with_two_of_each(4000)
     a_crowd(env, pool, rows[:3000])
     a_crowd(env, other, rows[3000:])
@@ -230,15 +241,15 @@ def test_every_search_walks_its_index_and_sorts_nothing(env: Env, explained: Cal
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # Rows that a test before has left in this database, dead by now, would make every way dearer.
             connection.execute(text('VACUUM FULL ANALYZE "user"' if postgres else "ANALYZE"))
-    one = search.users(env, pool, limit=1).rows[0]
     exact = {"status": "Disabled", "cognito:user_status": "UNKNOWN"}
-    for attribute in ("", *SEARCHABLE):
+    for attribute, pool in (*((attribute, pool) for attribute in ("", *SEARCHABLE)), ("username", other)):
+        one = search.users(env, pool, limit=1).rows[0]
         for prefix in (False, True):
             value = (
                 BEGINNINGS.get(attribute, "a1") if prefix else exact.get(attribute) or one.all_attributes.get(attribute)
             )
             wanted = Filter(attribute, prefix, value or one.username) if attribute else None
-            index = f"ix_user_{INDEXES.get(attribute, attribute)}"
+            index = f"ix_user_{attribute if pool is other else INDEXES.get(attribute, attribute)}"
             token = None
             for number in (1, 2):
                 page = search.users(env, pool, wanted=wanted, limit=1, token=token)
@@ -299,7 +310,7 @@ def has(row: dict[str, Any], wanted: Filter | None) -> bool:
             own = "Enabled" if row["enabled"] else "Disabled"
         case "cognito:user_status":
             own, value = row["status"].lower(), search_key(value)
-        case "username" | "phone_number":
+        case "phone_number":
             own = row.get(wanted.attribute)
         case "sub":
             own, value = row["sub"], value.lower()
