@@ -105,16 +105,16 @@ def update_attributes(env: Env, pool: Pool, *, username: str, attributes: Mappin
     Raises errors.InvalidParameter, AliasExists, UserNotFound; CodeDeliveryFailure when all is written but the code
     could not leave.
     """
-    policy.check_values(pool, attributes, new=False)
     found = find.existing(env, pool, username)
+    policy.check_values(pool, attributes, new=False)
     with env.transaction():
         writing.change(env, pool, find.locked(env, found.user.sub), attributes, counted=False)
 
 
 def delete_attributes(env: Env, pool: Pool, *, username: str, names: Collection[str]) -> None:
     """Remove attributes of a user. Raises errors.InvalidParameter, UserNotFound."""
-    policy.check_known(pool, names)
     found = find.existing(env, pool, username)
+    policy.check_known(pool, names)
     with env.transaction():
         writing.remove(env, pool, find.locked(env, found.user.sub), names)
 

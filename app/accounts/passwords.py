@@ -135,8 +135,9 @@ def confirm_forgot(
 ) -> None:
     """Set a new password with the code that was sent. The old one's sign-ins and browser sessions end.
 
-    Raises errors.InvalidPassword, LimitExceeded, CodeMismatch, ExpiredCode, PasswordHistoryPolicyViolation,
-    TooManyRequests; unless `hiding` (see `forgot`), errors.UserNotFound, UserDisabled, NotAuthorized.
+    Raises errors.InvalidPassword, LimitExceeded, CodeMismatch, ExpiredCode (also in a state in which none can be asked
+    for), PasswordHistoryPolicyViolation, TooManyRequests; unless `hiding` (see `forgot`), errors.UserNotFound,
+    UserDisabled.
     """
     hiding = client.hides_users if hiding is None else hiding
     with env.in_steps(hiding):
@@ -161,12 +162,13 @@ def _confirm_forgot(env: Env, pool: Pool, username: str, code: str, password: st
         try:
             if state is None:
                 raise errors.UserNotFound
-            _check_resettable(state.status, state.enabled)
+            if not state.enabled:
+                raise errors.UserDisabled
         except errors.Refusal:
             if not hiding:
                 raise
             raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=True) from None
-        if chosen is None:
+        if chosen is None or state.status in NOT_HIS_OWN:
             raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=hiding)
         prepared = _allowed(chosen)
         taken = codes.take(env, who, purpose=PURPOSE, code=code, hiding=hiding)
@@ -190,6 +192,11 @@ def reset_by_administrator(env: Env, pool: Pool, *, username: str) -> Delivery:
     the message could not leave.
     """
     found = find.existing(env, pool, username)
+    if not pool.recovery:
+        raise errors.InvalidParameter(
+            "Cannot reset password for the user: in this user pool only administrators set passwords "
+            "(AccountRecoverySetting is admin_only). Use AdminSetUserPassword."
+        )
     with env.transaction():
         user = find.locked(env, found.user.sub)
         channel = _channel(env, pool, user)

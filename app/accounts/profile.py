@@ -45,9 +45,10 @@ def send_code(env: Env, client: Client, user: User, *, attribute: str) -> Delive
     """Send a code to an address: to the one that still waits for its proof, while its code lives, else to the
     present one.
 
-    Raises errors.InvalidParameter, LimitExceeded, UserNotFound, UserDisabled.
+    Raises errors.InvalidParameter, NotAuthorized (an attribute that the client may not read and write), LimitExceeded,
+    UserNotFound, UserDisabled.
     """
-    _check_verifiable(attribute)
+    _check_verifiable(client, attribute)
     pool = client.pool
     with env.transaction():
         row = present(env, user)
@@ -71,9 +72,10 @@ def verify(env: Env, client: Client, user: User, *, attribute: str, code: str) -
 
     An address that somebody else signs in with by now is refused, and the code is then not used up: it can be tried
     again once the other has given the address up.
-    Raises errors.InvalidParameter, CodeMismatch, ExpiredCode, AliasExists, LimitExceeded, UserNotFound, UserDisabled.
+    Raises errors.InvalidParameter, NotAuthorized (an attribute that the client may not read and write), CodeMismatch,
+    ExpiredCode, AliasExists, LimitExceeded, UserNotFound, UserDisabled.
     """
-    _check_verifiable(attribute)
+    _check_verifiable(client, attribute)
     verify_as(env, client.pool, user.sub, attribute=attribute, code=code)
 
 
@@ -130,6 +132,10 @@ def _waiting(env: Env, user: User, attribute: str) -> str | None:
     )
 
 
-def _check_verifiable(attribute: str) -> None:
+def _check_verifiable(client: Client, attribute: str) -> None:
+    """To prove an address changes it, and the reply tells where the code went."""
     if attribute not in policy.ADDRESSES:
         raise errors.InvalidParameter("Invalid attribute name. Only phone_number and email can be verified.")
+    policy.check_writable([attribute], client.writable)
+    if client.readable is not None and attribute not in client.readable:
+        raise errors.NotAuthorized("A client attempted to read unauthorized attribute", field=attribute)

@@ -95,6 +95,37 @@ def test_where_only_an_administrator_may_reset(api: Api, env: Env) -> None:
     assert said == ("NotAuthorized", "Contact administrator to reset password.")
 
 
+def test_where_only_administrators_set_passwords_none_is_reset(api: Api, env: Env) -> None:
+    """And nothing is said of addresses, which the user has."""
+    recovery = {"recovery_mechanisms": [{"priority": 1, "name": "admin_only"}]}
+    pool = build.a_pool(env, algorithm="ES256", account_recovery_setting=recovery)
+    build.a_user(env, pool)
+    code, sentence = api.refused("AdminResetUserPassword", UserPoolId=pool.id, Username="alice")
+    assert code == "InvalidParameter" and sentence.endswith("Use AdminSetUserPassword.")
+    assert api("AdminGetUser", UserPoolId=pool.id, Username="alice")["UserStatus"] == "CONFIRMED"
+    assert api.refused("AdminResetUserPassword", UserPoolId=pool.id, Username="nobody")[0] == "UserNotFound"
+
+
+@pytest.mark.parametrize("status", ["FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER"])
+def test_where_no_code_can_be_asked_for_none_is_there(
+    api: Api, env: Env, client: Client, alice: User, status: str
+) -> None:
+    set_column(env, alice, status=status)
+    given = {"ClientId": client.id, "Username": "alice", "ConfirmationCode": "123456", "Password": NEW}
+    said = api.refused("ConfirmForgotPassword", **given)
+    assert said == ("ExpiredCode", "Invalid code provided, please request a code again.")
+
+
+def test_an_attacker_with_a_code_of_before_does_not_end_a_temporary_password(
+    api: Api, env: Env, client: Client, alice: User, code: Callable[[str], str]
+) -> None:
+    api("ForgotPassword", ClientId=client.id, Username="alice")
+    set_column(env, alice, status="FORCE_CHANGE_PASSWORD")
+    given = {"ClientId": client.id, "Username": "alice", "ConfirmationCode": code("alice@example.com"), "Password": NEW}
+    assert api.refused("ConfirmForgotPassword", **given)[0] == "CodeMismatch"
+    assert api("AdminGetUser", UserPoolId=client.pool_id, Username="alice")["UserStatus"] == "FORCE_CHANGE_PASSWORD"
+
+
 def test_an_unknown_name_is_told_only_by_clients_that_may(api: Api, client: Client, discreet: Client) -> None:
     said = api.refused("ForgotPassword", ClientId=client.id, Username="nobody")
     assert said == ("UserNotFound", "Username/client id combination not found.")

@@ -65,6 +65,28 @@ def test_a_client_reads_what_it_may(api: Api, env: Env) -> None:
     assert profile(api, unlimited).keys() == {"email", "email_verified", "name"}
 
 
+@pytest.mark.parametrize(
+    ("lists", "verb"),
+    [
+        ({"write_attributes": ["name"]}, "write"),
+        ({"read_attributes": ["name"]}, "read"),
+        ({"read_attributes": ["name"], "write_attributes": ["email"]}, "read"),
+    ],
+)
+def test_a_client_has_no_address_verified_that_it_may_not_read_and_write(
+    api: Api, env: Env, pool: Pool, alice: User, code: Code, lists: dict[str, list[str]], verb: str
+) -> None:
+    limited = tokens_of(env, build.a_client(env, pool, **lists), alice).access
+    unlimited = tokens_of(env, build.a_client(env, pool), alice).access
+    which = {"AttributeName": "email"}
+    refusal = ("NotAuthorized", f"A client attempted to {verb} unauthorized attribute")
+    assert api.refused("GetUserAttributeVerificationCode", AccessToken=limited, **which) == refusal
+    api("GetUserAttributeVerificationCode", AccessToken=unlimited, **which)
+    given = {**which, "Code": code("alice@example.com")}
+    assert api.refused("VerifyUserAttribute", AccessToken=limited, **given) == refusal
+    assert api("VerifyUserAttribute", AccessToken=unlimited, **given) == {}
+
+
 # -- changing --------------------------------------------------------------------------------------------------
 
 

@@ -285,3 +285,20 @@ def test_what_only_a_trigger_would_see_is_taken_and_not_kept(api: Api, pool: Poo
         ClientMetadata={"source": "test"},
     )["User"]
     assert [one["Name"] for one in made["Attributes"]] == ["sub"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "members"),
+    [
+        ("AdminUpdateUserAttributes", {"UserAttributes": [{"Name": "custom:none", "Value": "x"}]}),
+        ("AdminUpdateUserAttributes", {"UserAttributes": [{"Name": "email", "Value": "no address"}]}),
+        ("AdminUpdateUserAttributes", {"UserAttributes": [{"Name": "sub", "Value": "x"}]}),
+        ("AdminDeleteUserAttributes", {"UserAttributeNames": ["custom:none"]}),
+        ("AdminDeleteUserAttributes", {"UserAttributeNames": ["sub"]}),
+    ],
+)
+def test_who_is_not_there_is_told_before_what_is_wrong_with_his_attributes(
+    api: Api, pool: Pool, operation: str, members: Any
+) -> None:
+    said = api.refused(operation, UserPoolId=pool.id, Username="nobody", **members)
+    assert said == ("UserNotFound", "User does not exist.")
