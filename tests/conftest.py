@@ -199,14 +199,14 @@ def env(app: Flask) -> Iterator[Env]:
 
 
 @pytest.fixture
-def limited(app: Flask) -> Callable[..., Env]:
+def limited(app: Flask, env: Env) -> Callable[..., Env]:
     """The same server with other limits, `limited(groups=2)`: its environment, which its doors have too."""
 
     def limit(**limits: int) -> Env:
-        env: Env = app.extensions["cognate"]
         chosen = replace(env.settings, **{f"limit_{name}": number for name, number in limits.items()})
-        app.extensions["cognate"] = replace(env, settings=chosen)
-        return app.extensions["cognate"]
+        changed = replace(env, settings=chosen)
+        app.extensions["cognate"] = changed
+        return changed
 
     return limit
 
