@@ -186,6 +186,9 @@ class Blob:
     def read(self, value: Any, path: str, wrong: list[str]) -> bytes:
         if type(value) is not str:
             raise _inconvertible(value, "Blob")
+        if self.longest is not None and len(value) > (self.longest + 2) // 3 * 4:
+            wrong.append(_violation("", path, _at_most(self.longest)))
+            return b""
         try:
             found = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
