@@ -134,9 +134,22 @@ def test_the_readme_names_files_that_exist() -> None:
     links = [target for target in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in target]
     # In running text: what has a slash, or the ending of a file of ours, and is not a route, a URL or a pattern.
     named = re.findall(r"(?<!`)`(?![/.]?/)([\w.-]+(?:/[\w.-]*)+|[\w-]+\.(?:py|md|toml|lock))`(?!`)", README)
-    made = {"var"}
+    made = {"var", "dist"}
     for name in {*links, *named}:
         assert (ROOT / name).exists() or (ROOT / "app" / name).exists() or name.split("/")[0] in made, name
+
+
+def test_the_documents_name_the_wheel_that_is_built() -> None:
+    for document in (ROOT / "README.md", ROOT / "docs" / "operations.md"):
+        named = set(re.findall(r"cognate_idp-(\d[^-]*)", document.read_text()))
+        assert named == {app.__version__}, document.name
+
+
+def test_the_documents_install_what_is_locked_and_resolve_nothing() -> None:
+    """By the same words as the Makefile and the image."""
+    for document in (ROOT / "README.md", ROOT / "docs" / "operations.md"):
+        commands = re.findall(r"pip install (.*requirements\S*\.lock)", document.read_text())
+        assert commands == ["--no-deps --require-hashes --only-binary :all: -r requirements.lock"], document.name
 
 
 def code(markdown: str) -> list[str]:
