@@ -29,6 +29,7 @@ STEP = 0.01
 """Seconds; see Env.in_steps."""
 PATIENCE = 5
 """Times that Env.patiently begins. (PostgreSQL lets two wait for each other for a second.)"""
+_REVISION = text("SELECT number FROM revision")
 _NEXT_REVISION = text("UPDATE revision SET number = number + 1 RETURNING number")
 _NEXT_REVISION_AND_NOTIFY = text(
     "WITH next AS (UPDATE revision SET number = number + 1 RETURNING number) "
@@ -196,10 +197,14 @@ class Env:
 
         Read inside a transaction it could be rolled back, and every request would believe it all the same. It takes
         a second connection, which is why config.py wants more connections than threads.
+
+        One statement more than what is done with it: a change is committed a moment before it is announced, and the
+        answer that is made of what was read here must not be ahead of what the other processes give.
         """
         bind = self.db.get_bind()
         with Session(bind.execution_options(**self.reading_options), expire_on_commit=False) as session:
             yield session
+            self.cache.heard(session.scalar(_REVISION) or 0)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

@@ -95,6 +95,10 @@ class Cache:
         self._version.attach()
         self._version.move(revision)
 
+    def heard(self, revision: int) -> None:
+        """Tell them that there is this revision, if nobody has yet. For whoever has read what may be part of it."""
+        self._version.heard(revision)
+
     def drop(self) -> None:
         """Forget everything, in this process."""
         with self._lock:

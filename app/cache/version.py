@@ -57,8 +57,8 @@ class Version:
         return value
 
     def heard(self, revision: int | None) -> None:
-        """Another host has made this revision; or, with None, may have made any. Of several processes that are told
-        the first moves the version, so that it does not move once for each of them."""
+        """There is this revision, which somebody else has made; or, with None, there may be any. Of several processes
+        that learn of it the first moves the version, so that it does not move once for each of them."""
         if revision is None or revision > self.revision:
             self.move(self.revision if revision is None else revision)
 

@@ -10,9 +10,11 @@ from flask import Flask
 from sqlalchemy import select, text, update
 
 from app import errors
+from app.background import Background
 from app.cache import STALE_AFTER, Cache
 from app.cache.version import Version
 from app.config import Settings
+from app.db import db
 from app.env import Env
 from app.models import Pool, Revision
 from app.pools import find
@@ -383,3 +385,27 @@ def test_changes_in_parallel_each_move_the_revision(app: Flask, env: Env) -> Non
     with env.reading() as session:
         assert session.scalar(select(Revision.number)) == before + 20
         assert session.scalar(text("SELECT count(*) FROM revision")) == 1
+
+
+def test_an_answer_made_of_what_was_committed_and_not_announced_yet_is_not_ahead_of_the_next_one(
+    settings: Settings, clock: Clock, another_app: Callable[..., Flask], app: Flask
+) -> None:
+    """One process has committed. Another one reads the new row before it is told, and answers. The third has the old
+    row in its cache, and is asked next."""
+    second, third = (another_app(settings, now=clock, ticks=clock.ticks, background=Background()) for _ in range(2))
+    with app.app_context():
+        pool_id = a_pool(app.extensions["cognate"]).id
+
+    def named(process: Flask) -> str:
+        with process.app_context():
+            return find.pool(process.extensions["cognate"], pool_id).name
+
+    assert named(third) == "People"
+    with second.app_context():
+        with pytest.raises(errors.UnknownPool):
+            find.pool(second.extensions["cognate"], "us-east-1_000000000")
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(update(Pool).where(Pool.id == pool_id).values(name="Staff"))
+        connection.execute(update(Revision).values(number=Revision.number + 1))
+    assert named(second) == "Staff"
+    assert named(third) == "Staff"
