@@ -31,7 +31,7 @@ DEFAULTS = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
-    "fallback_application_name": "cognate listener",
+    "fallback_application_name": "cognate-listener",
 }
 
 

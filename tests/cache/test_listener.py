@@ -62,7 +62,7 @@ def database(database_url: str) -> Iterator["psycopg.Connection[tuple[object, ..
 
 
 Database = psycopg.Connection[tuple[object, ...]]
-LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cognate listener'"
+LISTENERS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'cognate-listener'"
 
 
 def count(database: Database) -> object:
