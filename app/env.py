@@ -44,6 +44,14 @@ class Origin:
     ip: str = ""
     user_agent: str = ""
     client_metadata: dict[str, str] = field(default_factory=dict)
+    marks: str = ""
+    """What the browser shows to be known by (accounts.known)."""
+    server: bool = False
+    """Whether a server asks for its users, which has shown a secret: its address is not theirs."""
+
+
+NOWHERE = Origin()
+"""Of what comes by no connection."""
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,11 @@ def current_pool() -> Pool:
 
 
 def origin() -> Origin:
-    """Who is asking, as far as the connection tells (and the proxies that are believed)."""
-    return Origin(ip=request.remote_addr or "", user_agent=request.headers.get("User-Agent", "")[:512])
+    """Who is asking, as far as the connection tells (and the proxies that are believed); at the pages of a pool also
+    what the browser is known by."""
+    return Origin(
+        ip=request.remote_addr or "", user_agent=request.headers.get("User-Agent", "")[:512], marks=_browser_marks()
+    )
 
 
 def request_id() -> str:
@@ -292,6 +295,29 @@ def remember_browser(response: Response, token: str, *, seconds: int) -> None:
     response.set_cookie(
         _browser_cookie(env, current_pool()),
         token,
+        max_age=seconds,
+        path="/",
+        secure=env.settings.https,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _marks_cookie(env: Env, pool: Pool) -> str:
+    return cookie_name(env.settings, f"cognate-known-{pool.id}")
+
+
+def _browser_marks() -> str:
+    pool: Pool | None = request.environ.get(_POOL)
+    return request.cookies.get(_marks_cookie(current_env(), pool), "") if pool is not None else ""
+
+
+def mark_browser(response: Response, marks: str, *, seconds: int) -> None:
+    """Let the browser be known again (accounts.known). Only time takes it back: signing out does not."""
+    env = current_env()
+    response.set_cookie(
+        _marks_cookie(env, current_pool()),
+        marks,
         max_age=seconds,
         path="/",
         secure=env.settings.https,

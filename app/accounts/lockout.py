@@ -5,8 +5,8 @@ open before it is looked at, by one statement that also says whether it may be m
 back. Of a thousand guesses that come at once, OPEN are looked at, and their failures lock for a quarter of an hour. The
 same user's sign-ins from eight machines at once, all right, are no failures and lock nobody.
 
-Whoever keeps failing would keep the owner out as well. So an address from which the user has signed in lately is
-counted by itself, once the common counter is locked: a stranger's guesses do not lock the owner out at home.
+Whoever keeps failing would keep the owner out as well. So a place where the user is known (accounts.known) is counted
+by itself, once the common counter is locked: a stranger's guesses do not lock the owner out at home.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
-from sqlalchemy import BindParameter, Case, ColumnElement, bindparam, case, delete, exists, null, select, update
+from sqlalchemy import BindParameter, Case, ColumnElement, bindparam, case, delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app import errors
+from app.accounts import known
+from app.accounts.known import Place
 from app.db import table, utc
 from app.env import Env, Origin
-from app.models import LoginSession, Pool, Throttle
+from app.models import Pool, Throttle
 
 FREE = 5
 """The failure that locks for a second; each further one locks for twice as long."""
@@ -45,25 +47,25 @@ _FORGET = delete(_THROTTLE).where(_THROTTLE.c.key.in_([bindparam("common"), bind
 
 @dataclass(frozen=True)
 class Counter:
-    """Whose attempts are counted. `near` is for those from an address that the user is known to use. A name that means
-    nobody has one too, and no `sub`: nobody is known anywhere, but it takes as long to find out."""
+    """Whose attempts are counted. `near` is for those from a place where the user is known. A name that means nobody
+    has one too: nobody is known anywhere, but it takes as long to find out."""
 
     common: str
     near: str | None
-    sub: str | None
-    ip: str
+    place: Place
 
 
 def counter(env: Env, pool: Pool, *, sub: str | None = None, nobody: str | None = None, origin: Origin) -> Counter:
-    """Of a user, by his `sub`, or of a name that means `nobody`."""
+    """Of a user, by their `sub`, or of a name that means `nobody`."""
     who = f"{pool.id} {sub or f'nobody {nobody}'}"
-    near = env.keyed.digest("failures", f"{who} from {origin.ip}") if origin.ip else None
-    return Counter(env.keyed.digest("failures", who), near, sub, origin.ip)
+    place = known.place(env, pool, sub, origin)
+    near = env.keyed.digest("failures", f"{who} {place.name}") if place.name else None
+    return Counter(env.keyed.digest("failures", who), near, place)
 
 
 def check(env: Env, counted: Counter) -> None:
     """Refuse while locked, where nothing can be guessed yet. Raises errors.LockedOut."""
-    if _locked(env, counted.common) and (not _known(env, counted) or _locked(env, counted.near or "")):
+    if _locked(env, counted.common) and (not known.is_known(env, counted.place) or _locked(env, counted.near or "")):
         raise errors.LockedOut
 
 
@@ -104,21 +106,12 @@ def _locked(env: Env, key: str) -> bool:
     return until is not None and env.now() < until
 
 
-def _known(env: Env, counted: Counter) -> bool:
-    """Whether the user has a login session from this address. Asked only of those who are locked out."""
-    if counted.near is None:
-        return False
-    mine = exists().where(LoginSession.user_sub == (counted.sub or ""), LoginSession.ip == counted.ip)
-    with env.reading() as session:
-        return bool(session.scalar(select(mine)))
-
-
 def _opened(env: Env, counted: Counter) -> str:
     """A transaction for each counter: who holds one and wants the other may wait for `forget`, which waits for him."""
     with env.transaction():
         if _add(env, counted.common):
             return counted.common
-    if counted.near is not None and _known(env, counted):
+    if counted.near is not None and known.is_known(env, counted.place):
         with env.transaction():
             if _add(env, counted.near):
                 return counted.near

@@ -9,12 +9,13 @@ import orjson
 from flask import Response, abort, request
 
 from app import errors, web
+from app.accounts import known
 from app.env import Env
 from app.hosted import memory, words
 from app.hosted.errors import Stop
 from app.hosted.forms import APP_NAME_MAX, USERNAME_MAX, NewPasswordForm, SignInForm, new_password_form
 from app.hosted.page import bp, page, see
-from app.models import Client
+from app.models import Client, User
 from app.signin import browser, flow, plan
 from app.signin.challenges.new_password_required import PREFIX
 from app.signin.state import Ask, Granted, Step
@@ -144,4 +145,11 @@ def signed_in(env: Env, granted: Granted, response: Response) -> Response:
     token = browser.open_session(env, granted, replacing=web.browser_token())
     memory.forget()
     web.remember_browser(response, token, seconds=int(browser.lifetime(granted.sign_in.client).total_seconds()))
+    return known_from_now_on(env, granted.user, response)
+
+
+def known_from_now_on(env: Env, user: User, response: Response) -> Response:
+    """With a mark for the browser, by which it is told from those of strangers (accounts.known)."""
+    marks = known.marked(env, web.current_pool(), user, web.origin().marks)
+    web.mark_browser(response, marks, seconds=int(known.LIFETIME.total_seconds()))
     return response

@@ -15,7 +15,7 @@ from app.hosted import memory, words
 from app.hosted.errors import Stop
 from app.hosted.forms import ConfirmForm, LinkForm, ResendForm, SignUpForm, sign_up_form
 from app.hosted.page import bp, page, see
-from app.hosted.sign_in import onward
+from app.hosted.sign_in import known_from_now_on, onward
 from app.models import Client
 from app.signin import after_sign_up
 
@@ -54,7 +54,8 @@ def sign_up(env: Env, client: Client, form: SignUpForm) -> Response:
         memory.keep(pool, notice="Your account is made. An administrator confirms it before you can sign in.")
         return see("hosted.sign_in")
     memory.keep(pool, destination=done.delivery.destination, ticket=after_sign_up.ticket(env, client, done))
-    return see("hosted.confirm")
+    # Strangers who use up the account's guesses and codes must not keep its owner from confirming it here.
+    return known_from_now_on(env, done.user, see("hosted.confirm"))
 
 
 def confirm_form(client: Client) -> ConfirmForm:

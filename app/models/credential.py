@@ -24,6 +24,10 @@ class Password(Base):
     hash: Mapped[str] = mapped_column(String(256))
     srp_salt: Mapped[str] = mapped_column(String(64))
     srp_verifier: Mapped[str] = mapped_column(Text)
+    """By the username."""
+    srp_sub_verifier: Mapped[str | None] = mapped_column(Text)
+    """By the `sub`, for clients that hide who exists: there the username must not be told to whoever knows an address.
+    None where the username is the `sub`, and for passwords of a version before."""
     set_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     """When a temporary password stops being accepted."""

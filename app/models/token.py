@@ -31,6 +31,10 @@ class AuthorizationCode(Base):
     methods: Mapped[list[Any]]
     acr_asked: Mapped[bool]
     browser_session_id: Mapped[str | None] = mapped_column(String(36))
+    ip: Mapped[str | None] = mapped_column(String(64))
+    """Of the browser that signed in, and beside it what it calls itself: whoever redeems the code may be a server. None
+    for codes of a version before."""
+    user_agent: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

@@ -295,6 +295,7 @@ def _answered(asked: Asked) -> Response:
             methods=signed_in.methods,
             acr_asked=asked.get("acr_values") is not None,
             browser_session_id=signed_in.session_id,
+            browser=signed_in.origin,
         )
     return _to_client(asked, [("code", code)])
 

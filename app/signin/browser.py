@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, insert, select
 
 from app.db import table
-from app.env import Env
+from app.env import NOWHERE, Env, Origin
 from app.models import BrowserSession, Client, Pool, User
 from app.signin import flow
 from app.signin.state import Granted
@@ -37,6 +37,8 @@ class SignedIn:
     session_id: str
     client_id: str
     """Of the client through which it was opened."""
+    origin: Origin = NOWHERE
+    """Where that was."""
 
 
 def open_session(env: Env, granted: Granted, *, replacing: str | None = None) -> str:
@@ -89,7 +91,8 @@ def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:
     browser, user = found
     if env.now() >= browser.expires_at or not user.enabled:
         return None
-    return SignedIn(user, browser.auth_time, tuple(browser.methods), browser.id, browser.client_id)
+    origin = Origin(browser.ip, browser.user_agent)
+    return SignedIn(user, browser.auth_time, tuple(browser.methods), browser.id, browser.client_id, origin)
 
 
 def serves(env: Env, client: Client, signed_in: SignedIn) -> bool:

@@ -51,11 +51,12 @@ def give(
     auth_time: datetime,
     methods: Sequence[str],
     browser_session_id: str | None,
+    browser: Origin | None = None,
     acr_asked: bool = False,
     stated: bool = True,
     resource: str | None = None,
 ) -> str:
-    """A new code for a signed-in user. Inside a transaction: one row.
+    """A new code for a user who has signed in with this `browser`. Inside a transaction: one row.
 
     `stated` says whether the request named the redirect URI, `resource` which resource server the tokens are for.
     """
@@ -75,6 +76,8 @@ def give(
         "methods": list(methods),
         "acr_asked": acr_asked,
         "browser_session_id": browser_session_id,
+        "ip": browser.ip if browser else None,
+        "user_agent": browser.user_agent if browser else None,
         "created_at": now,
         "expires_at": now + LIFETIME,
         "forget_at": now + REMEMBERED,
@@ -95,7 +98,8 @@ def redeem(
     resource: str | None = None,
 ) -> issue.Tokens:
     """Tokens for a code (RFC 6749, 4.1.3), the access token for `resource` if that is given. The one write of the
-    request, three statements; signed after it.
+    request, three statements; signed after it. The session is that of the browser in which the user signed in:
+    `origin`, which may be a server of the client, is nobody's home.
 
     One UPDATE decides between parallel redemptions; looking first would let two of them pass. The code is consumed
     before redirect URI and verifier are compared: whoever stole it gets one guess. A second use ends the session
@@ -137,7 +141,7 @@ def redeem(
             auth_time=taken.auth_time,
             methods=taken.methods,
             acr_asked=taken.acr_asked,
-            origin=origin,
+            origin=origin if taken.ip is None else Origin(taken.ip, taken.user_agent or ""),
             session_id=taken.session_id,
             browser_session_id=taken.browser_session_id,
         )

@@ -148,7 +148,7 @@ def renewed(
             _rotate(env, client, found, successor, origin)
     elif client.pool.most_sessions is not None:
         with env.transaction():
-            if env.db.scalar(_USE, _use(env, found, origin)) is None:
+            if env.db.scalar(_USE, _use(env, client, found, origin)) is None:
                 raise errors.RefreshTokenRefused(REVOKED)
     return issue.signed(
         env, client, found.user, found.session, oauth=oauth, refresh=successor, scope=scope, audience=audience
@@ -158,7 +158,7 @@ def renewed(
 def _rotate(env: Env, client: Client, found: Found, successor: str, origin: Origin) -> None:
     """Let the successor take the token's place. One UPDATE decides between requests that come at once with one token:
     the first moves on, and the others find that it has, and get what it got."""
-    using = _use(env, found, origin)
+    using = _use(env, client, found, origin)
     with env.transaction():
         if env.db.scalar(_ROTATE, {**using, "successor": issue.refresh_digest(env, successor)}) is not None:
             return
@@ -169,7 +169,10 @@ def _rotate(env: Env, client: Client, found: Found, successor: str, origin: Orig
             _refuse_reuse(env, found.session.id)
 
 
-def _use(env: Env, found: Found, origin: Origin) -> dict[str, object]:
+def _use(env: Env, client: Client, found: Found, origin: Origin) -> dict[str, object]:
+    """A client with a secret is a server, which refreshes from its own address: the session stays where its user is."""
+    if client.confidential:
+        origin = Origin(found.session.ip, found.session.user_agent)
     return {
         "session": found.session.id,
         "presented": found.digest,

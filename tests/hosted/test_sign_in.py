@@ -1,12 +1,14 @@
 """The sign-in page, at the door."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
 
 from app.accounts import administer
+from app.config import Settings
 from app.models import BrowserSession, User
 from tests.build import CALLBACK, PASSWORD
 from tests.conftest import Clock
@@ -239,3 +241,72 @@ def test_a_sign_in_writes_and_reads_little(visitor: Visitor, place: Place, state
     assert signed_in(visitor)
     asked = statements()
     assert len(asked) <= 8, asked
+
+
+# -- known browsers --------------------------------------------------------------------------------------------
+
+
+def test_a_stranger_does_not_lock_the_owner_out_of_a_browser_that_has_signed_in(
+    visitors: Callable[..., Visitor], app: Flask, clock: Clock
+) -> None:
+    """Also where the application is a server, which redeems the code from its own address, and wherever the browser
+    is by now."""
+    place = a_place(app, secret=True)
+    place.a_user()
+    owner, stranger = visitors(), visitors()
+    sign_in(owner, place)
+    assert signed_in(owner)
+    clock.forward(hours=2)  # the session of the browser is over
+    for _ in range(9):
+        sign_in(stranger, place, password="Wrong-horse-7")
+    assert sign_in(stranger, place).status == 429
+    sign_in(owner, place)
+    assert signed_in(owner)
+
+
+@pytest.mark.parametrize("base", ["http://localhost:8080", "https://auth.example.com"])
+def test_the_cookie_of_a_known_browser_is_kept_from_scripts_and_other_sites(
+    app: Flask, settings: Settings, another_app: Callable[..., Flask], clock: Clock, base: str
+) -> None:
+    serving = another_app(replace(settings, base_url=base), now=clock)
+    place = a_place(serving)
+    user = place.a_user()
+    visitor = Visitor(serving.test_client(), base)
+    sign_in(visitor, place)
+    https = base.startswith("https:")
+    cookie = visitor.http.get_cookie(
+        f"__Host-cognate-known-{place.pool.id}" if https else f"cognate-known-{place.pool.id}", urlsplit(base).hostname
+    )
+    assert cookie is not None
+    assert (cookie.http_only, cookie.secure, cookie.same_site, cookie.path) == (True, https, "Lax", "/")
+    assert cookie.max_age == 180 * 24 * 3600
+    assert user.sub not in cookie.value and "alice" not in cookie.value
+    visitor.open(place.path("logout", logout_uri="https://app.example.com/"))
+    kept = visitor.http.get_cookie(cookie.key, urlsplit(base).hostname)
+    assert kept is not None and kept.value == cookie.value
+
+
+def test_a_wrong_password_and_a_sign_in_that_is_not_complete_make_no_browser_known(
+    visitor: Visitor, place: Place
+) -> None:
+    place.a_user(status="FORCE_CHANGE_PASSWORD")
+    for password in ("Wrong-horse-7", PASSWORD):
+        sign_in(visitor, place, password=password)
+        assert visitor.http.get_cookie(f"cognate-known-{place.pool.id}") is None
+
+
+@pytest.mark.parametrize("hides", ["ENABLED", "LEGACY"])
+def test_the_pages_do_not_tell_who_is_disabled_whatever_the_client_hides(
+    app: Flask, visitor: Visitor, hides: str
+) -> None:
+    """Not even once it is locked."""
+    place = a_place(app, prevent_user_existence_errors=hides)
+    place.a_user()
+    place.a_user("carol", email="carol@example.com")
+    place.do(lambda env: administer.disable(env, place.pool, username="carol"))
+    seen = {}
+    for name in ("alice", "carol", "nobod"):
+        pages = [sign_in(visitor, place, name, "Wrong-horse-7") for _ in range(7)]
+        seen[name] = [(page.status, page.text) for page in pages]
+    assert seen["alice"] == seen["carol"] == seen["nobod"]
+    assert "Incorrect username or password." in seen["carol"][0][1]

@@ -131,3 +131,13 @@ def test_a_code_lives_a_minute(env: Env, client: Client, user: User, clock: Cloc
     clock.forward(seconds=0.001)
     with pytest.raises(errors.InvalidGrant):
         redeemed(env, client, late)
+
+
+def test_the_address_of_the_browser_travels_with_the_code(env: Env, client: Client, user: User) -> None:
+    """Whoever redeems it may be a server of the client: its address is nobody's home (accounts.known)."""
+    browser, server = Origin("203.0.113.7", "Firefox/130.0"), Origin("10.0.0.1", "python-requests")
+    for given_with, expected in ((browser, browser), (None, server)):  # None: a code of a version before
+        code = given(env, client, user, browser=given_with)
+        codes.redeem(env, client, code=code, redirect_uri=CALLBACK, verifier=VERIFIER, origin=server)
+        newest = max(rows(env, LoginSession), key=lambda one: one.ip == expected.ip)
+        assert (newest.ip, newest.user_agent) == (expected.ip, expected.user_agent)

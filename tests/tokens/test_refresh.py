@@ -489,3 +489,16 @@ def test_a_session_of_which_no_scope_is_left_is_not_renewed(env: Env, pool: Pool
 def test_what_a_sign_in_by_the_api_gives_depends_on_no_oauth_setting(env: Env, pool: Pool, user: User) -> None:
     plain = a_client(env, pool, allowed_oauth_scopes=["openid"])
     assert renew(env, plain, issued(env, plain, user).refresh).scope == API_SCOPE
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_a_server_that_refreshes_does_not_move_the_session_to_its_own_address(
+    env: Env, pool: Pool, user: User, secret: bool
+) -> None:
+    client = rotating(env, pool, secret=secret)
+    with env.transaction():
+        opened = issue.open_session(
+            env, client, user, scope=API_SCOPE, auth_time=env.now(), methods=["PASSWORD"], origin=HERE
+        )
+    renew(env, client, opened.refresh, ELSEWHERE)
+    assert only_session(env).ip == (HERE if secret else ELSEWHERE).ip
