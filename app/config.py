@@ -188,6 +188,17 @@ class Settings:
     argon2_time: int = _setting(2, _number(1, 100), "Argon2id: passes")
     argon2_parallelism: int = _setting(1, _number(1, 16), "Argon2id: lanes")
     hash_wait: float = _setting(5.0, _seconds, "seconds that a password waits for a free core before 429")
+    sign_ups_per_network: int | None = _setting(
+        None,
+        _number(0, 1_000_000),
+        "sign-ups in an hour from one IPv4 address or IPv6 /56; 0: any number; unset: 300, in development 0",
+    )
+    codes_per_address: int | None = _setting(
+        None,
+        _number(0, 1_000_000),
+        "codes in an hour to an address that is not proven, and wrong ones that come back; 0: any number; "
+        "unset: 20, in development 0",
+    )
     smtp_host: str = _setting(
         "",
         _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"),
@@ -216,6 +227,10 @@ class Settings:
         if not self.base_url:
             scheme = "https" if self.tls or self.tls_certificate else "http"
             object.__setattr__(self, "base_url", f"{scheme}://localhost:{self.port}")
+        for name, usual in (("sign_ups_per_network", 300), ("codes_per_address", 20)):
+            if getattr(self, name) is None:
+                # Tests of an application sign up thousands from one address, and the same one over and over.
+                object.__setattr__(self, name, 0 if self.development else usual)
         self._refuse_contradictions()
         if self.mode == "production":
             self._refuse_development()

@@ -78,6 +78,7 @@ def change(
     given: Mapping[str, str],
     *,
     counted: bool = True,
+    hiding: bool = False,
     client: Client | None = None,
 ) -> list[Delivery]:
     """Set attributes to checked values (policy.check_values); an empty one removes. What is set to the value that it
@@ -89,7 +90,7 @@ def change(
     A mail has a link to the pages of the `client`, where the pool wants links.
 
     Inside a transaction, on the user's locked row. Raises errors.InvalidParameter, AliasExists; LimitExceeded where
-    the codes are `counted`, as those are that the user asks for himself.
+    the codes are `counted`, as those are that the user asks for; `hiding` is what it is to codes.send.
     """
     present = user.all_attributes
     values = policy.stored(pool, given)
@@ -126,6 +127,8 @@ def change(
             attribute=address,
             address=value,
             counted=counted,
+            bounded=counted,
+            hiding=hiding,
             client=client,
         )
         for address, value in asked.items()
@@ -140,7 +143,11 @@ def _send_confirmation(
     rather than by mail."""
     for address in reversed(ADDRESSES):
         if address in asked:
-            return [codes.send(env, pool, user, purpose="sign_up", attribute=address, counted=False, client=client)]
+            return [
+                codes.send(
+                    env, pool, user, purpose="sign_up", attribute=address, counted=False, bounded=False, client=client
+                )
+            ]
     return []
 
 

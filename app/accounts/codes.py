@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode
 
 from sqlalchemy import delete, insert, select, update
 
 from app import errors
-from app.accounts import find, limits
+from app.accounts import addresses, find, known, limits, nobody
 from app.crypto.seal import same
-from app.env import Env
+from app.env import Env, Origin
 from app.messaging import messages
 from app.models import Client, Code, Domain, Pool, User
-from app.policy.attributes import looks_like_email, looks_like_phone, name_key
 
 LIFETIME = {
     "sign_up": timedelta(hours=24),
@@ -35,6 +35,8 @@ LIMIT = {
     "forgot_password": "forgot_password",
 }
 """Which of `limits.PER_HOUR` sending one counts against."""
+TO_PROVE = frozenset({"sign_up", "verify_email", "verify_phone_number"})
+"""Purposes whose codes go to an address that nobody has proven yet: guesses are counted by the address as well."""
 TRIES = 5
 """Guesses for one code; then only a new one helps. The hourly limits bound the guesses across several codes."""
 
@@ -50,13 +52,18 @@ def send(
     attribute: str,
     address: str | None = None,
     counted: bool = True,
+    bounded: bool = True,
+    hiding: bool = False,
     client: Client | None = None,
 ) -> messages.Delivery:
     """Replace the live code of this purpose by a new one, and send it once the transaction has been committed.
 
     It goes to `address`, or to the user's present one. Inside a transaction. Not `counted` is what the user did not
-    ask for himself, and what is counted elsewhere. A `client` whose pages the user can open gives a mail a link to
-    them (accounts.links), where the pool wants that. Raises errors.LimitExceeded.
+    ask for, and what is counted elsewhere; not `bounded` by the address is what an administrator asks for. A `client`
+    whose pages the user can open gives a mail a link to them (accounts.links), where the pool wants that.
+
+    Raises errors.LimitExceeded; but `hiding` who exists, what would be too much for the address is not sent, and told
+    as if it were: how many codes go there tells of other people's accounts.
     """
     now = env.now()
     address = getattr(user, attribute) if address is None else address
@@ -64,6 +71,11 @@ def send(
     env.db.execute(select(User.sub).where(User.sub == user.sub).with_for_update())
     if counted:
         limits.count(env, pool, LIMIT[purpose], user.sub)
+    if bounded and not addresses.is_proven(user, attribute, address):
+        if not addresses.may_send(env, pool, attribute, address):
+            if not hiding:
+                raise errors.LimitExceeded
+            return messages.delivery(attribute, address)
     code = env.random.digits(6)
     env.db.execute(delete(Code).where(Code.user_sub == user.sub, Code.purpose == purpose))
     code_id = env.random.uuid()
@@ -95,6 +107,7 @@ def request(
     channels: Sequence[str],
     choose: Callable[[User], str],
     hiding: bool,
+    origin: Origin,
 ) -> messages.Delivery:
     """Send a code to whom a name means, or seem to.
 
@@ -105,7 +118,7 @@ def request(
     errors.UserNotFound, LimitExceeded, CodeDeliveryFailure, UnexpectedLambda.
     """
     with env.in_steps(hiding):
-        return _request(env, client, name, purpose, channels, choose, hiding)
+        return _request(env, client, name, purpose, channels, choose, hiding, origin)
 
 
 def _request(
@@ -116,6 +129,7 @@ def _request(
     channels: Sequence[str],
     choose: Callable[[User], str],
     hiding: bool,
+    origin: Origin,
 ) -> messages.Delivery:
     pool = client.pool
     for channel in channels:
@@ -126,7 +140,7 @@ def _request(
     with env.transaction():
         # His row before the count, as whoever uses such a code takes them; where nothing is sent yet, it is only read.
         user = env.db.get(User, who, with_for_update=None if hiding else True)
-        limits.count(env, pool, LIMIT[purpose], who)
+        limits.count(env, pool, LIMIT[purpose], who, known.place(env, pool, who, origin))
         try:
             if user is None:
                 raise errors.UserNotFound("Username/client id combination not found.")
@@ -139,9 +153,10 @@ def _request(
             return send(env, pool, user, purpose=purpose, attribute=attribute, counted=False, client=pages)
     # What is different comes after the answer, which is the same for everybody and takes as long.
     env.later(lambda: _send_unseen(env, pool, who, purpose, attribute, choose, pages))
+    told = simulated(env, pool, name, user, channels)
     if user is not None and attribute is not None:
         return messages.delivery(attribute, getattr(user, attribute))
-    return simulated(env, pool, name, user, channels)
+    return told
 
 
 def _send_unseen(
@@ -173,21 +188,23 @@ def simulated(
 ) -> messages.Delivery:
     """Where a code would have gone, that went nowhere: the same answer for the same name, each time.
 
-    To an address of the user, if he has one: he gets codes of another purpose there, and two answers that contradict
-    each other would tell. Else of the kind that the name or the pool's rules suggest.
+    To an address of the user, if there is one: codes of another purpose go there, and two answers that contradict
+    each other would tell. Else to what the name shows, or to one that looks like those of the pool's users.
     """
+    alike = nobody.neighbour(env, pool, name, tuple(channels))  # for everybody: it takes as long
     for attribute in channels:
         if user is not None and getattr(user, attribute):
             return messages.delivery(attribute, getattr(user, attribute))
-    name = name_key(pool, name)
-    if looks_like_email(name) and "email" in channels:
-        return messages.delivery("email", name)
-    if looks_like_phone(name) and "phone_number" in channels:
-        return messages.delivery("phone_number", name)
-    # An address that the pool neither verifies nor signs in with, nobody has proven: no code would go there.
+    shown = nobody.address(env, pool, name)
+    if shown is not None and shown[0] in channels:
+        return messages.delivery(*shown)
+    for attribute in channels:
+        if attribute in alike:
+            return messages.delivery(attribute, alike[attribute])
+    # Nobody has an address. One that the pool neither verifies nor signs in with, nobody has proven.
     usual = {*pool.auto_verified, *pool.sign_in_attributes}
     attribute = next((channel for channel in channels if channel in usual), "email")
-    number = env.keyed.number("simulated address", f"{pool.id} {name}", 2)
+    number = env.keyed.number("simulated address", nobody.sub(env, pool, name), 2)
     if attribute == "phone_number":
         return messages.delivery(attribute, f"+{int.from_bytes(number) % 10_000:04}")
     letters = "".join(chr(ord("a") + byte % 26) for byte in number)
@@ -195,41 +212,51 @@ def simulated(
 
 
 def subject(env: Env, pool: Pool, name: str) -> str:
-    """By what somebody is counted: his `sub`, or a stand-in of it for a name that means nobody."""
-    nobody = f"nobody {env.keyed.digest('nobody', f'{pool.id} {name_key(pool, name)}')}"
-    return find.sub_by_name(env, pool, name) or nobody
+    """By what somebody is counted: their `sub`, or a stand-in of it for a name that means nobody."""
+    return find.sub_by_name(env, pool, name) or f"nobody {nobody.sub(env, pool, name)}"
 
 
-def take(env: Env, sub: str, *, purpose: str, code: str, hiding: bool = False) -> Code:
+@dataclass(frozen=True)
+class Taken:
+    """A code that came back: what it proves."""
+
+    attribute: str
+    destination: str
+    disputed: bool
+    """Whether somebody has guessed wrong of late at codes that went to this address: this one may be a guess too."""
+
+
+def take(env: Env, pool: Pool, sub: str, *, purpose: str, code: str, hiding: bool = False) -> Taken:
     """Consume the code that was sent, or refuse. Inside a transaction; a wrong guess is counted in it and committed.
 
     The guess is counted by an UPDATE before it is compared: a thousand guesses in parallel are a thousand tries.
-    Raises errors.ExpiredCode when there is none that lives, errors.CodeMismatch for a wrong one. `hiding` who exists,
-    every wrong one is a mismatch, as it is for a name that means nobody: whether a code waits would tell that
-    somebody asked for it. Then only the right one, too late, is told to have expired.
+    Raises errors.ExpiredCode when there is none that lives, errors.CodeMismatch for a wrong one, errors.LimitExceeded
+    where too many were wrong about its address. `hiding` who exists, every wrong one is a mismatch, as it is for a name
+    that means nobody: whether a code waits would tell that somebody asked for it. Then only the right one, too late, is
+    told to have expired.
     """
-    refusal, found = _guessed(env, sub, purpose, code, hiding)
+    refusal, found, disputed = _guessed(env, pool, sub, purpose, code, hiding)
     if refusal is not None or found is None:
         raise refusal or errors.ExpiredCode
     taken = env.db.get_one(Code, found)
     env.db.delete(taken)
-    return taken
+    return Taken(taken.attribute, taken.destination, disputed)
 
 
-def check(env: Env, who: str, *, purpose: str, code: str) -> None:
+def check(env: Env, pool: Pool, who: str, *, purpose: str, code: str) -> None:
     """Refuse what `take` would refuse, and leave a right code as it is. Inside a transaction, in which a wrong guess is
     counted: it is counted before it is compared, and taken back where it was right. Raises errors.CodeMismatch,
     ExpiredCode."""
-    refusal, found = _guessed(env, who, purpose, code, True)
+    refusal, found, _ = _guessed(env, pool, who, purpose, code, True)
     if refusal is not None or found is None:
         raise refusal or errors.CodeMismatch
     env.db.execute(update(Code).where(Code.id == found).values(tries=Code.tries - 1))
 
 
-def miss(env: Env, who: str, *, purpose: str, code: str, hiding: bool) -> errors.Refusal:
+def miss(env: Env, pool: Pool, who: str, *, purpose: str, code: str, hiding: bool) -> errors.Refusal:
     """What `take` would say, for somebody whom no code can help: the guess counts all the same, and the right one is a
     mismatch too. Inside a transaction. `who` is a `subject`."""
-    return _guessed(env, who, purpose, code, hiding)[0] or errors.CodeMismatch()
+    return _guessed(env, pool, who, purpose, code, hiding)[0] or errors.CodeMismatch()
 
 
 def fits(env: Env, who: str, *, purpose: str, code: str) -> bool:
@@ -260,22 +287,34 @@ def _link(env: Env, client: Client, user: User, code: str) -> str | None:
     return f"{base}/confirmUser?{query}"
 
 
-def _guessed(env: Env, who: str, purpose: str, code: str, hiding: bool) -> tuple[errors.Refusal | None, str | None]:
-    """Count a guess; what is to be said to it, and the id of the code it was about."""
+def _guessed(
+    env: Env, pool: Pool, who: str, purpose: str, code: str, hiding: bool
+) -> tuple[errors.Refusal | None, str | None, bool]:
+    """Count a guess; what is to be said to it, the id of the code it was about, and whether it is disputed."""
     found = env.db.execute(
         update(Code)
         .where(Code.user_sub == who, Code.purpose == purpose)
         .values(tries=Code.tries + 1)
-        .returning(Code.id, Code.digest, Code.tries, Code.expires_at)
+        .returning(Code.id, Code.digest, Code.tries, Code.expires_at, Code.attribute, Code.destination)
     ).one_or_none()
+    guess = None
+    if purpose in TO_PROVE:
+        # Also for nobody, by a stand-in, so that the same is written.
+        about = (found.attribute, found.destination) if found else ("nobody", who)
+        guess = addresses.guess(env, pool, *about)
+        if guess is None:
+            return (errors.CodeMismatch() if hiding else errors.LimitExceeded()), None, True
     # Also for nobody, whom it cannot fit.
     right = same(found.digest if found else "", _digest(env, found.id if found else who, code))
     if found is None:
-        return (errors.CodeMismatch() if hiding else errors.ExpiredCode()), None
+        return (errors.CodeMismatch() if hiding else errors.ExpiredCode()), None, True
     lives = found.tries <= TRIES and env.now() < found.expires_at
+    disputed = guess is not None and guess.disputed
     if right:
-        return (None if lives else errors.ExpiredCode()), found.id
-    return (errors.CodeMismatch() if lives or hiding else errors.ExpiredCode()), found.id
+        if guess is not None:
+            addresses.take_back(env, guess)
+        return (None if lives else errors.ExpiredCode()), found.id, disputed
+    return (errors.CodeMismatch() if lives or hiding else errors.ExpiredCode()), found.id, disputed
 
 
 def _digest(env: Env, code_id: str, code: str) -> str:

@@ -8,8 +8,8 @@ from sqlalchemy import delete, select
 
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, factors, find, limits, lockout, recovery_codes, trust
-from app.env import Env, Origin
+from app.accounts import codes, credentials, factors, find, known, limits, lockout, recovery_codes, trust
+from app.env import NOWHERE, Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Attempt, BrowserSession, Client, LoginSession, Password, Pool, User
 from app.policy import passwords as policy
@@ -110,6 +110,7 @@ def forgot(env: Env, client: Client, *, username: str, origin: Origin, hiding: b
         channels=pool.recovery,
         choose=lambda user: _channel(env, pool, user),
         hiding=hiding,
+        origin=origin,
     )
 
 
@@ -131,7 +132,14 @@ def _check_resettable(status: str, enabled: bool) -> None:
 
 
 def confirm_forgot(
-    env: Env, client: Client, *, username: str, code: str, password: str, hiding: bool | None = None
+    env: Env,
+    client: Client,
+    *,
+    username: str,
+    code: str,
+    password: str,
+    origin: Origin = NOWHERE,
+    hiding: bool | None = None,
 ) -> None:
     """Set a new password with the code that was sent. The old one's sign-ins and browser sessions end.
 
@@ -141,14 +149,17 @@ def confirm_forgot(
     """
     hiding = client.hides_users if hiding is None else hiding
     with env.in_steps(hiding):
-        _confirm_forgot(env, client.pool, username, code, password, hiding)
+        _confirm_forgot(env, client.pool, username, code, password, hiding, origin)
 
 
-def _confirm_forgot(env: Env, pool: Pool, username: str, code: str, password: str, hiding: bool) -> None:
+def _confirm_forgot(
+    env: Env, pool: Pool, username: str, code: str, password: str, hiding: bool, origin: Origin
+) -> None:
     unbuilt.demand_no_trigger(pool, "post_confirmation")
     policy.check(pool, password)
     who = codes.subject(env, pool, username)
-    limits.check(env, pool, codes.LIMIT[PURPOSE], who)
+    place = known.place(env, pool, who, origin)
+    limits.check(env, pool, codes.LIMIT[PURPOSE], who, place)
     chosen = None
     # Only the right code is worth a hash: a wrong one for somebody costs what any for nobody does.
     if codes.fits(env, who, purpose=PURPOSE, code=code):
@@ -158,7 +169,7 @@ def _confirm_forgot(env: Env, pool: Pool, username: str, code: str, password: st
     with env.transaction():
         # Only what decides: to make a whole user of it would take longer than for nobody.
         state = env.db.execute(select(User.status, User.enabled).where(User.sub == who).with_for_update()).one_or_none()
-        limits.count(env, pool, codes.LIMIT[PURPOSE], who)
+        limits.count(env, pool, codes.LIMIT[PURPOSE], who, place)
         try:
             if state is None:
                 raise errors.UserNotFound
@@ -167,11 +178,11 @@ def _confirm_forgot(env: Env, pool: Pool, username: str, code: str, password: st
         except errors.Refusal:
             if not hiding:
                 raise
-            raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=True) from None
+            raise codes.miss(env, pool, who, purpose=PURPOSE, code=code, hiding=True) from None
         if chosen is None or state.status in NOT_HIS_OWN:
-            raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=hiding)
+            raise codes.miss(env, pool, who, purpose=PURPOSE, code=code, hiding=hiding)
         prepared = _allowed(chosen)
-        taken = codes.take(env, who, purpose=PURPOSE, code=code, hiding=hiding)
+        taken = codes.take(env, pool, who, purpose=PURPOSE, code=code, hiding=hiding)
         row = env.db.get_one(User, who)
         if getattr(row, taken.attribute) == taken.destination:
             setattr(row, f"{taken.attribute}_verified", True)
@@ -243,7 +254,7 @@ def replace(
     credentials.store(env, user, prepared, expires_at=expires_at)
     _end_what_it_began(env, pool, user, asking=asking, begun_before=begun_before)
     codes.forget(env, user, purpose=PURPOSE)
-    lockout.forget(env, lockout.counter(env, pool, sub=user.sub, origin=Origin()))
+    lockout.forget(env, lockout.counter(env, pool, sub=user.sub, origin=NOWHERE))
     user.modified_at = now
 
 

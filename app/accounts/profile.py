@@ -28,7 +28,7 @@ def update_attributes(env: Env, client: Client, user: User, *, attributes: Mappi
     with env.transaction():
         row = present(env, user)
         policy.check_keeps_a_name(pool, row.all_attributes, attributes)
-        return writing.change(env, pool, row, attributes, client=client)
+        return writing.change(env, pool, row, attributes, hiding=client.hides_users, client=client)
 
 
 def delete_attributes(env: Env, client: Client, user: User, *, names: Collection[str]) -> None:
@@ -64,6 +64,7 @@ def send_code(env: Env, client: Client, user: User, *, attribute: str) -> Delive
             attribute=attribute,
             address=address,
             client=client,
+            hiding=client.hides_users,
         )
 
 
@@ -76,15 +77,19 @@ def verify(env: Env, client: Client, user: User, *, attribute: str, code: str) -
     ExpiredCode, AliasExists, LimitExceeded, UserNotFound, UserDisabled.
     """
     _check_verifiable(client, attribute)
-    verify_as(env, client.pool, user.sub, attribute=attribute, code=code)
+    verify_as(env, client.pool, user.sub, attribute=attribute, code=code, hiding=client.hides_users)
 
 
-def verify_as(env: Env, pool: Pool, sub: str, *, attribute: str, code: str) -> None:
+def verify_as(env: Env, pool: Pool, sub: str, *, attribute: str, code: str, hiding: bool) -> None:
     """The same for whoever brings the code alone, by the link of a mail. Raises what `verify` does."""
     with env.transaction():
         row = _locked_and_enabled(env, sub)
         limits.count(env, pool, "verify_attribute", row.sub)
-        taken = codes.take(env, row.sub, purpose=writing.PURPOSE[attribute], code=code)
+        try:
+            taken = codes.take(env, pool, row.sub, purpose=writing.PURPOSE[attribute], code=code)
+        except errors.LimitExceeded:
+            # Of the address: how much others guess at it is nobody's business where it is hidden who exists.
+            raise (errors.CodeMismatch if hiding else errors.LimitExceeded) from None
         if taken.destination != getattr(row, attribute) and attribute not in policy.verified_first(pool):
             # The pool wanted the proof first when the code was sent, and no longer does.
             raise errors.ExpiredCode

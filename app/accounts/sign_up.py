@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from app import errors
 from app.accounts import attributes as writing
-from app.accounts import codes, credentials, factors, find, limits
+from app.accounts import codes, credentials, factors, find, known, limits, networks
 from app.db import orphaned
-from app.env import Env, Origin
+from app.env import NOWHERE, Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Client, Pool, User
 from app.policy import attributes as policy
@@ -43,7 +43,8 @@ def sign_up(
     whose codes he will sign in.
 
     Raises errors.SignUpClosed, InvalidParameter, NotAuthorized (an attribute the client may not write),
-    InvalidPassword, UsernameExists; CodeDeliveryFailure when the user exists but the message could not leave.
+    InvalidPassword, UsernameExists, LimitExceeded; CodeDeliveryFailure when the user exists but the message could not
+    leave.
     """
     pool = client.pool
     if not pool.open_to_sign_up:
@@ -79,7 +80,17 @@ def sign_up(
         delivery = None
         if attribute is not None:
             # Not counted: an hour's five are those that are asked for, and a name that means nobody has as many.
-            delivery = codes.send(env, pool, user, purpose=PURPOSE, attribute=attribute, counted=False, client=client)
+            delivery = codes.send(
+                env,
+                pool,
+                user,
+                purpose=PURPOSE,
+                attribute=attribute,
+                counted=False,
+                hiding=client.hides_users,
+                client=client,
+            )
+        networks.count_sign_up(env, pool, origin)
     return SignedUp(user, delivery, version)
 
 
@@ -141,9 +152,19 @@ def add_user(
 
 
 def confirm(
-    env: Env, client: Client, *, username: str, code: str, force_alias: bool = False, hiding: bool | None = None
+    env: Env,
+    client: Client,
+    *,
+    username: str,
+    code: str,
+    force_alias: bool = False,
+    origin: Origin = NOWHERE,
+    hiding: bool | None = None,
 ) -> User:
-    """Confirm a user by the code that was sent, which also verifies the address it went to. Returns him.
+    """Confirm a user by the code that was sent, which also verifies the address it went to. Returns the user.
+
+    With `force_alias` the address moves here from a user who has proven it before: unless somebody has guessed wrong
+    at codes to it in the last two days (decision 010).
 
     `hiding` who exists, which is the client's choice (PreventUserExistenceErrors) unless the caller makes it, whoever
     cannot be confirmed is answered like a wrong code. Raises errors.LimitExceeded, CodeMismatch, ExpiredCode,
@@ -151,27 +172,28 @@ def confirm(
     """
     hiding = client.hides_users if hiding is None else hiding
     with env.in_steps(hiding):
-        return _confirm(env, client.pool, username, code, force_alias, hiding)
+        return _confirm(env, client.pool, username, code, force_alias, hiding, origin)
 
 
-def _confirm(env: Env, pool: Pool, username: str, code: str, force_alias: bool, hiding: bool) -> User:
+def _confirm(env: Env, pool: Pool, username: str, code: str, force_alias: bool, hiding: bool, origin: Origin) -> User:
     unbuilt.demand_no_trigger(pool, "post_confirmation")
     who = codes.subject(env, pool, username)
     rivals = _rivals(env, pool, who) if force_alias else []
     with env.transaction():
         status = lock_statuses(env, [who, *rivals]).get(who)
-        limits.count(env, pool, "confirm_sign_up", who)
+        limits.count(env, pool, "confirm_sign_up", who, known.place(env, pool, who, origin))
         if status != "UNCONFIRMED":
             if hiding:
-                raise codes.miss(env, who, purpose=PURPOSE, code=code, hiding=True)
+                raise codes.miss(env, pool, who, purpose=PURPOSE, code=code, hiding=True)
             raise errors.UserNotFound if status is None else _already(status)
-        taken = codes.take(env, who, purpose=PURPOSE, code=code, hiding=hiding)
+        taken = codes.take(env, pool, who, purpose=PURPOSE, code=code, hiding=hiding)
         user = env.db.get_one(User, who)
         user.status = "CONFIRMED"
         user.modified_at = env.now()
         if getattr(user, taken.attribute) == taken.destination:
             setattr(user, f"{taken.attribute}_verified", True)
-        writing.claim_names(env, pool, user, take_from=rivals)
+        # What may have been found by guessing moves nothing.
+        writing.claim_names(env, pool, user, take_from=() if taken.disputed else rivals)
     return user
 
 
@@ -227,6 +249,7 @@ def resend(env: Env, client: Client, *, username: str, origin: Origin, hiding: b
         channels=[attribute for attribute in VERIFIED_FIRST if attribute in pool.auto_verified],
         choose=lambda user: _to_confirm(pool, user),
         hiding=client.hides_users if hiding is None else hiding,
+        origin=origin,
     )
 
 

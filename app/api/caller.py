@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app import errors
@@ -95,6 +95,8 @@ def identified(env: Env, operation: Operation, members: dict[str, Any], origin: 
         client = find.client(env, members["ClientId"], pool)
     if operation.who == "token" and "AccessToken" in members:
         user, session, client = _holder(env, operation, members["AccessToken"])
+    if operation.who == "signed" or (client is not None and client.confidential):
+        origin = replace(origin, server=True)
     return Call(env, operation, members, origin, pool, client, user, session)
 
 

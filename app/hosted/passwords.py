@@ -64,6 +64,7 @@ def reset_password(env: Env, client: Client, form: ResetPasswordForm) -> Respons
         username=name,
         code=form.confirmation_code.data or "",
         password=form.password.data or "",
+        origin=web.origin(),
         hiding=True,
     )
     notice = "Your password is changed. You can sign in with it now."

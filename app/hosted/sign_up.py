@@ -126,6 +126,7 @@ def _refusing_bad_link(act: Callable[..., str], client: Client) -> str:
             client,
             username=request.args.get("user_name") or "",
             code=request.args.get("confirmation_code") or "",
+            origin=web.origin(),
         )
     except (errors.CodeMismatch, errors.ExpiredCode, errors.LimitExceeded):
         raise Stop("bad_link") from None

@@ -77,6 +77,23 @@ def search_key(value: str) -> str:
     return folded(value)[:LONGEST_KEY]
 
 
+def address_key(attribute: str, address: str) -> str:
+    """What two spellings of one address have in common: letter case, Unicode forms, and the two spellings of an
+    internationalised domain (RFC 5890, 2.3.2.1). Telephone numbers have one spelling (E.164)."""
+    if attribute != "email":
+        return address
+    local, _, domain = folded(_UNSEEN.sub("", address)).rpartition("@")
+    labels = domain.replace("\u3002", ".").rstrip(".").split(".")
+    return f"{local}@{'.'.join(_u_label(label) for label in labels)}"
+
+
+def _u_label(label: str) -> str:
+    try:
+        return folded(label[4:].encode("ascii").decode("punycode")) if label.startswith("xn--") else label
+    except UnicodeError:
+        return label
+
+
 def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 

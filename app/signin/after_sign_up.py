@@ -67,7 +67,7 @@ def confirm(env: Env, client: Client, *, username: str, code: str, ticket: str |
     """
     mine = _opened(env, client, ticket, _ABOUT)
     try:
-        user = sign_up.confirm(env, client, username=username, code=code, hiding=True)
+        user = sign_up.confirm(env, client, username=username, code=code, origin=origin, hiding=True)
     except (errors.CodeMismatch, errors.ExpiredCode):
         found = _user(env, mine.sub) if mine else None
         if found and found[0].confirmed:

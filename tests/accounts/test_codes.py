@@ -18,6 +18,7 @@ from app.accounts import administer, codes, passwords, sign_up
 from app.env import Env, Origin
 from app.messaging import outbox
 from app.models import Client, Code, OutboxMessage, Pool, User
+from app.pools import find as pools
 from app.signin import flow
 from tests.build import a_client, a_pool, a_user
 from tests.conftest import Clock
@@ -44,9 +45,9 @@ def send(env: Env, pool: Pool, user: User, purpose: str = "sign_up", **other: An
     return str(outbox.kept(env)[0].code)
 
 
-def take(env: Env, user: User, code: str, purpose: str = "sign_up", **other: Any) -> Code:
+def take(env: Env, user: User, code: str, purpose: str = "sign_up", **other: Any) -> codes.Taken:
     with env.transaction():
-        return codes.take(env, user.sub, purpose=purpose, code=code, **other)
+        return codes.take(env, pools.pool(env, user.pool_id), user.sub, purpose=purpose, code=code, **other)
 
 
 def wrong(code: str, by: int = 1) -> str:
@@ -163,7 +164,7 @@ def test_whom_no_code_can_help_he_is_told_the_same_and_counted(env: Env, pool: P
     code = send(env, pool, alice)
     for _ in range(5):
         with pytest.raises(errors.CodeMismatch), env.transaction():
-            raise codes.miss(env, alice.sub, purpose="sign_up", code=code, hiding=True)
+            raise codes.miss(env, pool, alice.sub, purpose="sign_up", code=code, hiding=True)
     with pytest.raises(errors.ExpiredCode):
         take(env, alice, code)
 

@@ -27,6 +27,7 @@ def confirm_forgot_password(call: Call) -> dict[str, Any]:
         username=call["Username"],
         code=call["ConfirmationCode"],
         password=call["Password"],
+        origin=call.origin,
     )
     return {}
 

@@ -42,6 +42,7 @@ def confirm_sign_up(call: Call) -> dict[str, Any]:
         username=call["Username"],
         code=call["ConfirmationCode"],
         force_alias=call.get("ForceAliasCreation", False),
+        origin=call.origin,
     )
     return _session(after_sign_up.confirmed(call.env, call.client, call.get("Session"), user))
 
