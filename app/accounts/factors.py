@@ -184,20 +184,17 @@ def configured(user: User, held: Held) -> tuple[str, ...]:
 
 
 def first(pool: Pool, user: User | None, held: Held | None) -> tuple[str, ...]:
-    """First factors to choose from, in the names of PREFERRED_CHALLENGE (reference: 5.5).
+    """First factors that a user can choose from, in the names of PREFERRED_CHALLENGE (reference: 5.5). None for a name
+    that means nobody.
 
     Whoever has to set a password, or has a second factor, gets in by a password only: a code or a passkey alone would
-    pass the second factor by. For a name that means nobody, what most users of the pool could choose.
+    pass the second factor by.
     """
     allowed = pool.first_factors
-    password = ("PASSWORD_SRP", "PASSWORD") if "PASSWORD" in allowed else ()
-    if user is None or held is None:
-        return password + _usual(pool)
-    if user.status == "EXTERNAL_PROVIDER":  # he signs in elsewhere
+    if user is None or held is None or user.status == "EXTERNAL_PROVIDER":  # who signs in elsewhere
         return ()
-    if not held.password:
-        password = ()
-    elif user.status == "FORCE_CHANGE_PASSWORD":
+    password = ("PASSWORD_SRP", "PASSWORD") if "PASSWORD" in allowed and held.password else ()
+    if held.password and user.status == "FORCE_CHANGE_PASSWORD":
         return password
     able = {"EMAIL_OTP": bool(user.email), "SMS_OTP": bool(user.phone_number), PASSKEY: held.passkey}
     others = tuple(name for name in ("EMAIL_OTP", "SMS_OTP", PASSKEY) if name in allowed and able[name])
@@ -206,15 +203,14 @@ def first(pool: Pool, user: User | None, held: Held | None) -> tuple[str, ...]:
     return password + others
 
 
+def allowed_first(pool: Pool) -> tuple[str, ...]:
+    """All of them that some user of the pool could choose, in the same order."""
+    allowed = pool.first_factors
+    password = ("PASSWORD_SRP", "PASSWORD") if "PASSWORD" in allowed else ()
+    passkey = (PASSKEY,) if PASSKEY in allowed and (pool.mfa != "ON" or pool.passkeys_count_twice) else ()
+    return password + by_code_alone(pool) + passkey
+
+
 def by_code_alone(pool: Pool) -> tuple[str, ...]:
     """Codes by which somebody could sign in who has nothing else. None where a second factor is always asked for."""
     return tuple(name for name in FIRST_ADDRESS if name in pool.first_factors) if pool.mfa != "ON" else ()
-
-
-def _usual(pool: Pool) -> tuple[str, ...]:
-    """The codes that most users of the pool could choose: those to the addresses that it asks everybody for, if it does
-    so for any."""
-    codes = by_code_alone(pool)
-    required = {name for name, attribute in pool.schema.items() if attribute.required}
-    asked_for = required.union(pool.username_attributes, pool.auto_verified)
-    return tuple(name for name in codes if FIRST_ADDRESS[name] in asked_for) or codes

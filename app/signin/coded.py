@@ -14,13 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app import errors
+from app.accounts import addresses, codes, limits, nobody
 from app.accounts import attributes as writing
-from app.accounts import codes, limits
 from app.crypto.seal import same
 from app.env import Env
 from app.messaging import messages
 from app.models import Pool, User
-from app.policy.attributes import name_key
 from app.signin import plan
 from app.signin.state import Asked, Proof, SignIn
 
@@ -56,25 +55,33 @@ def ask(env: Env, sign_in: SignIn, kind: Kind, address: str | None) -> Asked:
     pool, first = sign_in.pool, is_first(sign_in)
     hiding = first and sign_in.client.hides_users
     messages.demand_own_words(pool, kind.attribute)
+    if first and not sign_in.has(kind.name):
+        address = None  # it was offered all the same, and a code would come to nothing
     if address is None and not hiding:
         raise errors.InvalidParameter(f"The user has no {kind.attribute} that a code could be sent to.")
     code, nonce = env.random.digits(kind.digits_first if first else kind.digits), env.random.token(16)
-    if address is None:
+    send = _nothing
+    if hiding:
         told = codes.simulated(env, pool, sign_in.name, sign_in.user, (kind.attribute,))
-        send = _nothing
-    else:
+    if address is not None:
         told = messages.delivery(kind.attribute, address)
         send = messages.sending(env, messages.sign_in_code(pool, kind.attribute, address, code))
     params = {"CODE_DELIVERY_DELIVERY_MEDIUM": told.medium, "CODE_DELIVERY_DESTINATION": told.destination}
     if not first and sign_in.user is not None:
         params["USER_ID_FOR_SRP"] = sign_in.user.username
     note = {"nonce": nonce, "digest": _digest(env, kind, nonce, code), "address": address}
-    return Asked(
-        params,
-        notes={NOTE: note},
-        write=(lambda: _count(env, sign_in)) if first else None,
-        send=(lambda: env.later(lambda: _unseen(send))) if hiding else send,
-    )
+
+    def write() -> None:
+        if first:
+            _count(env, sign_in)
+        if address is not None and not addresses.is_proven(sign_in.user, kind.attribute, address):
+            if not addresses.may_send(env, pool, kind.attribute, address):
+                if not hiding:
+                    raise errors.TooManyCodes
+                return
+        env.after_commit((lambda: env.later(lambda: _unseen(send))) if hiding else send)
+
+    return Asked(params, notes={NOTE: note}, write=write)
 
 
 def answer(
@@ -86,18 +93,28 @@ def answer(
     Raises errors.CodeMismatch; errors.SessionInvalid in the write, where the user has left the address.
     """
     note = sign_in.notes.get(NOTE) or {}
-    right = same(str(note.get("digest")), _digest(env, kind, str(note.get("nonce")), given))
     user, address = sign_in.user, note.get("address")
+    guess = None
+    if address is not None and not addresses.is_proven(user, kind.attribute, address):
+        with env.transaction():
+            guess = addresses.guess(env, sign_in.pool, kind.attribute, address)
+        if guess is None:
+            raise errors.CodeMismatch(kind.wrong)
+    right = same(str(note.get("digest")), _digest(env, kind, str(note.get("nonce")), given))
     if user is None or address is None or not right:
         raise errors.CodeMismatch(kind.wrong)
 
-    def verify(row: User) -> None:
+    def accept(row: User) -> None:
+        if guess is not None:
+            addresses.take_back(env, guess)
+        if write is not None:
+            write(row, address)
+            return
         if getattr(row, kind.attribute) != address:
             raise errors.SessionInvalid
         prove(env, sign_in.pool, row, kind.attribute, address)
 
-    password = None if is_first(sign_in) else sign_in.password
-    return Proof(user, password, verify if write is None else lambda row: write(row, address))
+    return Proof(user, None if is_first(sign_in) else sign_in.password, accept)
 
 
 def prove(env: Env, pool: Pool, row: User, attribute: str, address: str) -> None:
@@ -123,9 +140,9 @@ def _digest(env: Env, kind: Kind, nonce: str, code: str) -> str:
 
 def _count(env: Env, sign_in: SignIn) -> None:
     pool = sign_in.pool
-    nobody = env.keyed.digest("nobody", f"{pool.id} {name_key(pool, sign_in.name)}")
+    who = sign_in.user.sub if sign_in.user else f"nobody {nobody.sub(env, pool, sign_in.name)}"
     try:
-        limits.count(env, pool, "sign_in_code", sign_in.user.sub if sign_in.user else f"nobody {nobody}")
+        limits.count(env, pool, "sign_in_code", who, sign_in.failures.place)
     except errors.LimitExceeded:
         raise errors.TooManyCodes from None  # the word that the API has for it here
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from app import errors, triggers
-from app.accounts import devices, factors, find, lockout
+from app.accounts import devices, factors, find, lockout, nobody
 from app.accounts.find import Found
 from app.db import orphaned, table
 from app.env import Env, Origin
@@ -41,7 +41,7 @@ from app.signin.challenges import (
     software_token_mfa,
     web_authn,
 )
-from app.signin.state import Ask, Asked, Challenge, Chosen, Granted, Judged, Proof, SignIn, Step
+from app.signin.state import HELD, Ask, Asked, Challenge, Chosen, Granted, Judged, Proof, SignIn, Step
 from app.tokens import claims
 
 CHALLENGES: dict[str, Challenge] = {
@@ -150,7 +150,7 @@ def _begin(env: Env, client: Client, flow: str, given: Mapping[str, str], origin
         found = find.by_name(env, client.pool, name)
         sign_in = sign_in_of(env, client, flow, name, found, origin)
         # A password is counted, and so checked, anyhow; but not of who is refused before.
-        if plan.FIRST.get(flow) != password.NAME or (found is not None and not found.user.enabled):
+        if plan.FIRST.get(flow) != password.NAME or (found and not found.user.enabled and not sign_in.hides):
             lockout.check(env, sign_in.failures)
     sign_in = with_device_key(sign_in, given)
     _refuse_disabled(sign_in, before=True)
@@ -168,7 +168,11 @@ def _begin(env: Env, client: Client, flow: str, given: Mapping[str, str], origin
 
 
 def _begin_with_a_choice(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Step:
-    """The first factor that is preferred, where he has it; else the choice (reference: 5.5)."""
+    """The first factor that is preferred, where it is offered; else the choice (reference: 5.5).
+
+    Where the client hides who exists, everybody is offered what the pool allows: what a user has would tell that there
+    is one. Whoever chooses what they do not have is asked for it like a name that means nobody (decision 010).
+    """
     preferred = given.get("PREFERRED_CHALLENGE")
     if preferred and preferred not in plan.CHOICES:
         raise errors.InvalidParameter(f"PREFERRED_CHALLENGE must be one of {', '.join(plan.CHOICES)}.")
@@ -178,20 +182,21 @@ def _begin_with_a_choice(env: Env, sign_in: SignIn, given: Mapping[str, str]) ->
         raise errors.UserNotFound
     held = factors.held(env, user) if user else None
     has = factors.first(pool, user, held)
-    if not has:
-        # As for nobody, where that is hidden: whatever he chooses then, he cannot do.
-        has = factors.first(pool, None, None) if sign_in.client.hides_users else ()
-    if not has:
+    if not has and not sign_in.client.hides_users:
         raise errors.InvalidParameter("The user has no factor to sign in with.")
     aim = step_up.aim(pool, user, held, wish, has)
-    available = list(aim.available)
-    notes = {**step_up.notes(wish, aim), select_challenge.AVAILABLE: available}
+    available = aim.available
+    notes = step_up.notes(wish, aim)
+    if sign_in.client.hides_users and not wish.by_token:
+        available = factors.allowed_first(pool)
+        notes[HELD] = list(has)
+    notes[select_challenge.AVAILABLE] = list(available)
     now = replace(sign_in, proven=aim.credit, notes=notes)
     if aim.second and user is not None:
         return _onward_from_credit(env, now, user, given)
     if preferred in available:
-        return _chosen(env, now, preferred, given, aim.available)
-    return _asked(env, now, select_challenge, select_challenge.ask(env, now, given), available=aim.available)
+        return _chosen(env, now, preferred, given, available)
+    return _asked(env, now, select_challenge, select_challenge.ask(env, now, given), available=available)
 
 
 def _onward_from_credit(env: Env, sign_in: SignIn, user: User, given: Mapping[str, str]) -> Step:
@@ -281,7 +286,8 @@ def refuse_other_name(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> No
         return
     his = [sign_in.name, password_srp.username(env, sign_in)]
     if user is not None:
-        his += [one for one in (user.sub, user.email, user.phone_number, user.preferred_username) if one]
+        names = (user.sub, user.username, user.email, user.phone_number, user.preferred_username)
+        his += [one for one in names if one]
     if name_key(pool, name) not in {name_key(pool, one) for one in his}:
         raise errors.SessionInvalid
 
@@ -311,15 +317,15 @@ def sign_in_of(env: Env, client: Client, flow: str, name: str, found: Found | No
     """A name that means nobody is counted, and locks, like one that does."""
     pool = client.pool
     if found is None:
-        failures = lockout.counter(env, pool, nobody=name_key(pool, name), origin=origin)
+        failures = lockout.counter(env, pool, nobody=nobody.sub(env, pool, name), origin=origin)
         return SignIn(client, flow, name, None, None, failures, origin)
     failures = lockout.counter(env, pool, sub=found.user.sub, origin=origin)
     return SignIn(client, flow, name, found.user, found.password, failures, origin)
 
 
 def _refuse_disabled(sign_in: SignIn, *, before: bool) -> None:
-    """Where the client hides who exists, only someone who knows the password learns that he is disabled."""
-    if sign_in.user is not None and not sign_in.user.enabled and not (before and sign_in.client.hides_users):
+    """Where it is hidden who exists, only whoever knows the password learns that the user is disabled."""
+    if sign_in.user is not None and not sign_in.user.enabled and not (before and sign_in.hides):
         raise errors.UserDisabled
 
 
@@ -568,8 +574,6 @@ def _asked(
         handle = _wait(env, sign_in, challenge.NAME, asked.notes)
         if asked.write is not None:
             asked.write()
-        if asked.send is not None:
-            env.after_commit(asked.send)
     return Ask(challenge.NAME, asked.params, handle, available)
 
 

@@ -10,6 +10,10 @@ from typing import Any, Protocol
 from app.accounts.lockout import Counter
 from app.env import Env, Origin
 from app.models import Attempt, Client, Device, Password, Pool, User
+from app.signin import plan
+
+HELD = "held"
+"""Note: first factors that the user has, where more are offered."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,15 @@ class SignIn:
     def pool(self) -> Pool:
         return self.client.pool
 
+    @property
+    def hides(self) -> bool:
+        """Whether whoever has proven nothing must not learn who exists. At the pages nobody does."""
+        return self.client.hides_users or self.flow == plan.PAGES
+
+    def has(self, choice: str) -> bool:
+        """Whether the user has a first factor, where what is offered does not tell."""
+        return choice in self.notes.get(HELD, (choice,))
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -51,9 +64,7 @@ class Asked:
     params: Mapping[str, str]
     notes: Mapping[str, Any] = field(default_factory=dict)
     write: Callable[[], None] | None = None
-    """Inside the transaction that writes down what is asked."""
-    send: Callable[[], None] | None = None
-    """Sends a message, once what is asked has been written down."""
+    """Inside the transaction that writes down what is asked; what it sends waits for the commit."""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class Wish:
     levels: tuple[int, ...] = ()
     credit: tuple[str, ...] = ()
     session_id: str | None = None
+    by_token: bool = False
+    """Whether an access token of the user came along: who has that knows that the user exists."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ def wish(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Wish:
     # With a password that is to be changed, he has proven less than he had when he got the token; and a factor or an
     # address may have been put there with the token itself.
     if old or user.status != "CONFIRMED" or user.modified_at > session.created_at:
-        return Wish(levels)
-    return Wish(levels, tuple(name for name in session.methods if name in _CREDITED), session.id)
+        return Wish(levels, by_token=True)
+    return Wish(levels, tuple(name for name in session.methods if name in _CREDITED), session.id, by_token=True)
 
 
 def levels_named(pool: Pool, text: str) -> tuple[int, ...]:

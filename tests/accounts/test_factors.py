@@ -321,14 +321,18 @@ def test_a_passkey_that_counts_as_both_factors_may_come_first_even_so(mfa: str) 
     assert factors.first(a_pool(mfa, first=ALL, twice=True), a_user(TOTP), BOTH) == (*BY_PASSWORD, PASSKEY)
 
 
-def test_a_name_that_means_nobody_is_offered_what_most_users_are() -> None:
-    assert factors.first(a_pool(first=ALL), None, None) == (*BY_PASSWORD, EMAIL, "SMS_OTP")
-    assert factors.first(a_pool(first=("PASSWORD",)), None, None) == BY_PASSWORD
+def test_a_name_that_means_nobody_has_none() -> None:
+    assert factors.first(a_pool(first=ALL), None, None) == ()
 
 
-def test_nobody_is_not_told_from_somebody_by_codes_that_a_required_second_factor_rules_out() -> None:
-    pool = a_pool("ON", first=ALL, twice=True)
-    assert factors.first(pool, None, None) == factors.first(pool, a_user(), NOTHING) == BY_PASSWORD
+@pytest.mark.parametrize("mfa", ["OFF", "OPTIONAL", "ON"])
+@pytest.mark.parametrize("twice", [True, False])
+def test_what_a_pool_allows_is_all_that_some_user_could_choose(mfa: str, twice: bool) -> None:
+    pool = a_pool(mfa, first=ALL, twice=twice)
+    people = [a_user(), a_user(TOTP)]
+    could = {name for user in people for held in (NOTHING, APP, KEY, BOTH) for name in factors.first(pool, user, held)}
+    assert set(factors.allowed_first(pool)) == could
+    assert factors.allowed_first(a_pool(mfa, first=("PASSWORD",))) == BY_PASSWORD
 
 
 def test_no_first_factor_without_a_password_passes_a_second_one_by() -> None:

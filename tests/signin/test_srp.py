@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from pycognito.aws_srp import AWSSRP
+from sqlalchemy import update
 
 from app import errors
-from app.accounts import passwords
+from app.accounts import find, passwords
 from app.crypto import base64url
 from app.env import Env, Origin
+from app.models import Password
 from app.signin import flow, granting, srp_exchange
 from app.signin.srp_exchange import Exchange
 from tests.build import PASSWORD, a_client, a_pool, a_user
@@ -73,10 +75,13 @@ def client(env: Env) -> Any:
 
 
 @pytest.mark.parametrize("name", ["alice", "alice@example.com", "ALICE"])
-def test_the_password_is_proven_without_travelling(env: Env, client: Any, clock: Clock, name: str) -> None:
+@pytest.mark.parametrize("hides", ["ENABLED", "LEGACY"])
+def test_the_password_is_proven_without_travelling(env: Env, client: Any, clock: Clock, name: str, hides: str) -> None:
+    client = a_client(env, client.pool, prevent_user_existence_errors=hides)
     device = Device(client, name)
     step = ask(env, client, device)
-    assert step.params["USER_ID_FOR_SRP"] == "alice"
+    alice = find.existing(env, client.pool, "alice").user
+    assert step.params["USER_ID_FOR_SRP"] == (alice.sub if hides == "ENABLED" else "alice")
     assert step.handle is None
     tokens = granting.tokens(env, reply(env, client, device.second(step.params, clock())))
     assert tokens.refresh
@@ -131,6 +136,52 @@ def test_an_unknown_name_walks_the_same_steps(env: Env, client: Any, clock: Cloc
         step = ask(env, client, device)
         with pytest.raises(errors.NotAuthorized, match="Incorrect username or password."):
             reply(env, client, device.second(step.params, clock()))
+
+
+@pytest.mark.parametrize("by_address", [False, True], ids=["usernames", "addresses"])
+def test_asking_again_by_the_name_that_was_told_does_not_tell_who_exists(
+    env: Env, clock: Clock, by_address: bool
+) -> None:
+    """An alias is answered with a name. A user has that one too, with the same salt and the same lock; and so must
+    those who are nobody."""
+    names = {"alias_attributes": [], "username_attributes": ["email"]} if by_address else {}
+    pool = a_pool(env, algorithm="ES256", **names)
+    client = a_client(env, pool, prevent_user_existence_errors="ENABLED")
+    a_user(env, pool)
+    for name in ("alice@example.com", "nobody@example.com", *(() if by_address else ("alice", "ALICE", "zoe", "ZOE"))):
+        first = ask(env, client, Device(client, name)).params
+        again = ask(env, client, Device(client, first["USERNAME"])).params
+        other = ask(env, client, Device(client, first["USERNAME"].upper())).params
+        for stable in ("USERNAME", "USER_ID_FOR_SRP", "SALT"):
+            assert again[stable] == first[stable]
+            assert (other[stable] == first[stable]) is by_address
+        assert passwords.forgot(env, client, username=name, origin=Origin()) == passwords.forgot(
+            env, client, username=first["USERNAME"], origin=Origin()
+        )
+        for _ in range(5):
+            with pytest.raises(errors.NotAuthorized):
+                device = Device(client, name, "wrong")
+                reply(env, client, device.second(ask(env, client, device).params, env.now()))
+        with pytest.raises(errors.LockedOut):
+            ask(env, client, Device(client, first["USERNAME"]))
+        clock.forward(minutes=31)
+
+
+def test_an_old_verifier_works_and_gives_way_to_one_that_hides(env: Env, client: Any, clock: Clock) -> None:
+    """A password that was set by a version before has a verifier by the username only."""
+    alice = find.existing(env, client.pool, "alice").user
+    with env.transaction():
+        env.db.execute(update(Password).where(Password.user_sub == alice.sub).values(srp_sub_verifier=None))
+    device = Device(client, "alice@example.com")
+    step = ask(env, client, device)
+    assert step.params["USERNAME"] == "alice"
+    granting.tokens(env, reply(env, client, device.second(step.params, clock())))
+    given = {"USERNAME": "alice", "PASSWORD": PASSWORD}
+    granting.tokens(env, flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given, origin=Origin()))  # type: ignore[arg-type]
+    device = Device(client, "alice@example.com")
+    step = ask(env, client, device)
+    assert step.params["USERNAME"] == alice.sub
+    granting.tokens(env, reply(env, client, device.second(step.params, clock())))
 
 
 def test_the_size_of_the_block_does_not_tell_who_exists(env: Env, client: Any) -> None:

@@ -71,12 +71,21 @@ def switched_on(env: Env, user: User, *factors: str) -> None:
 def client(env: Env) -> Client:
     """Of a pool whose users may have an authenticator app, and sign in by a code to their address."""
     pool = with_factors(env, a_pool(env, algorithm="ES256", **choosing("EMAIL_OTP")), "OPTIONAL", TOTP)
-    return a_choosing_client(env, pool)
+    # One that does not hide who exists: what is offered else tells of nobody what they have (test_user_auth).
+    return a_choosing_client(env, pool, hides="LEGACY")
 
 
 @pytest.fixture
 def alice(env: Env, client: Client) -> User:
     return a_user(env, client.pool)
+
+
+def test_where_it_is_hidden_who_exists_a_token_still_narrows_the_choice(env: Env, client: Client, alice: User) -> None:
+    hiding = a_choosing_client(env, client.pool)
+    an_app(env, alice)
+    assert aiming(env, hiding, 4).available == (*PASSWORDS, "EMAIL_OTP")
+    before = by_password(env, hiding)
+    assert aiming(env, hiding, 4, ACCESS_TOKEN=before.access).challenge == TOTP
 
 
 # -- the level that is aimed at --------------------------------------------------------------------------------
@@ -110,7 +119,9 @@ def test_whoever_can_reach_none_signs_in_as_ever_and_his_tokens_say_so(env: Env,
 
 def test_levels_have_the_names_that_the_pool_gives_them_and_unknown_ones_are_passed_over(env: Env) -> None:
     names = {"Level1": {"acr_value": "bronze"}, "Level2": {"acr_value": "silver"}}
-    client = a_choosing_client(env, a_pool(env, algorithm="ES256", acr_configuration=names, **choosing("EMAIL_OTP")))
+    client = a_choosing_client(
+        env, a_pool(env, algorithm="ES256", acr_configuration=names, **choosing("EMAIL_OTP")), "LEGACY"
+    )
     a_user(env, client.pool)
     for wanted, available in (("gold  silver", ("EMAIL_OTP",)), ("bronze", (*PASSWORDS, "EMAIL_OTP"))):
         assert begin(env, client, TARGET_ACR_VALUES=wanted).available == available
@@ -153,7 +164,8 @@ def test_where_several_would_do_he_chooses(env: Env, sent: Sent) -> None:
 def test_a_name_that_means_nobody_has_the_choices_of_one_that_has_an_address(
     env: Env, client: Client, alice: User, levels: tuple[int, ...]
 ) -> None:
-    known, unknown = (aiming(env, client, *levels, USERNAME=name) for name in ("alice", "nobod"))
+    hiding = a_choosing_client(env, client.pool)
+    known, unknown = (aiming(env, hiding, *levels, USERNAME=name) for name in ("alice", "nobod"))
     assert (known.challenge, known.available) == (unknown.challenge, unknown.available)
 
 

@@ -53,8 +53,10 @@ def _refusal(sign_in: SignIn) -> errors.Refusal:
 def _hash_again(
     env: Env, sign_in: SignIn, user: User, stored: Password, password: str
 ) -> Callable[[User], None] | None:
-    """With today's parameters, where the installation changed them since: only now is the password at hand."""
-    if not env.passwords.outdated(stored.hash):
+    """With today's parameters, where the installation changed them since, and with a verifier that a version before did
+    not make: only now is the password at hand."""
+    complete = stored.srp_sub_verifier is not None or user.username == user.sub
+    if complete and not env.passwords.outdated(stored.hash):
         return None
     prepared = credentials.prepare(env, sign_in.client.pool, sub=user.sub, username=user.username, password=password)
 
@@ -62,7 +64,12 @@ def _hash_again(
         env.db.execute(
             update(Password)
             .where(Password.user_sub == row.sub, Password.version == stored.version)
-            .values(hash=prepared.hash, srp_salt=prepared.srp_salt, srp_verifier=prepared.srp_verifier)
+            .values(
+                hash=prepared.hash,
+                srp_salt=prepared.srp_salt,
+                srp_verifier=prepared.srp_verifier,
+                srp_sub_verifier=prepared.srp_sub_verifier,
+            )
         )
 
     return write

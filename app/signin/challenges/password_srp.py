@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app import errors
-from app.accounts import find
-from app.accounts.credentials import about_verifier
+from app.accounts import find, nobody
+from app.accounts.credentials import about_sub_verifier, about_verifier
 from app.crypto import srp
 from app.env import Env
 from app.models import Client, User
-from app.policy.attributes import looks_like_email, looks_like_phone, name_key
 from app.signin import once, srp_exchange
 from app.signin.state import Asked, Proof, SignIn
 
@@ -32,7 +31,7 @@ class Block(srp_exchange.Exchange):
     client_id: str
     flow: str
     name: str
-    """The username that both sides hash; for a name that means nobody, a stable invented one."""
+    """USER_ID_FOR_SRP, which both sides hash."""
     known: int
     """1, or 0 for a name that means nobody. No bool: in JSON `false` is longer than `true`, and so would the block."""
     until: float
@@ -48,8 +47,7 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
     a_public = srp_exchange.public(given)
     if sign_in.user is None and not sign_in.client.hides_users:
         raise errors.UserNotFound
-    name = username(env, sign_in)
-    salt, verifier = _numbers(env, sign_in)
+    name, salt, verifier = _numbers(env, sign_in)
     b = srp.server_ephemeral()
     b_public = srp.server_public(verifier, b)
     block = Block(
@@ -90,10 +88,10 @@ def opened(env: Env, client: Client, given: Mapping[str, str]) -> Block:
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     """Compare signatures. Raises errors.NotAuthorized; SessionUsed when this very answer has been accepted before."""
     block = opened(env, sign_in.client, given)
-    if block.flow != sign_in.flow or block.name != username(env, sign_in):
+    name, _, verifier = _numbers(env, sign_in)
+    if block.flow != sign_in.flow or block.name != name:
         raise errors.SessionInvalid
     encoded = given["PASSWORD_CLAIM_SECRET_BLOCK"]
-    _, verifier = _numbers(env, sign_in)
     matches = srp_exchange.signed(
         env, given, block, verifier=verifier, group=sign_in.client.pool.short_id, name=block.name
     )
@@ -111,23 +109,25 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
 
 
 def username(env: Env, sign_in: SignIn) -> str:
-    """What both sides hash: the immutable username. An invented one looks like those of the pool."""
-    if sign_in.user is not None:
-        return sign_in.user.username
-    pool = sign_in.client.pool
-    if not (pool.username_attributes or looks_like_email(sign_in.name) or looks_like_phone(sign_in.name)):
-        return sign_in.name
-    raw = env.keyed.number("invented username", f"{pool.id} {name_key(pool, sign_in.name)}", 16)
-    digits = raw.hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[raw[8] % 4]}{digits[17:20]}-{digits[20:]}"
+    """What whoever has proven nothing is told that the user is called. Where the client hides who exists, that is the
+    `sub`, which a name that means nobody has as well: the username would tell that the name is an alias of somebody,
+    and letters in another case that it is spelled otherwise."""
+    if sign_in.user is None:
+        return nobody.sub(env, sign_in.pool, sign_in.name)
+    return sign_in.user.sub if sign_in.client.hides_users else sign_in.user.username
 
 
-def _numbers(env: Env, sign_in: SignIn) -> tuple[str, str]:
-    """Salt and verifier, both hexadecimal: the user's, or invented ones that are the same for the same name."""
-    if sign_in.user is not None and sign_in.password is not None:
-        opened = env.seal.open(sign_in.password.srp_verifier, about=about_verifier(sign_in.user.sub))
-        return sign_in.password.srp_salt, opened.decode("ascii")
-    pool = sign_in.client.pool
-    about = f"{pool.id} {name_key(pool, sign_in.name)}"
-    salt = srp.salt_from(env.keyed.number("invented salt", about, 16))
-    return salt, env.keyed.number("invented verifier", about, 383).hex()
+def _numbers(env: Env, sign_in: SignIn) -> tuple[str, str, str]:
+    """USER_ID_FOR_SRP, salt and verifier, the latter in hexadecimal: the user's, or invented ones that are the same for
+    the same user or name."""
+    name, user, password = username(env, sign_in), sign_in.user, sign_in.password
+    if user is None or password is None:
+        about = f"{sign_in.pool.id} {name}"
+        salt = srp.salt_from(env.keyed.number("invented salt", about, 16))
+        return name, salt, env.keyed.number("invented verifier", about, 383).hex()
+    if name != user.username and password.srp_sub_verifier is not None:
+        by_sub = env.seal.open(password.srp_sub_verifier, about=about_sub_verifier(user.sub))
+        return name, password.srp_salt, by_sub.decode("ascii")
+    # Also for a password that was set by a version before: with its verifier, no other name works.
+    opened = env.seal.open(password.srp_verifier, about=about_verifier(user.sub))
+    return user.username, password.srp_salt, opened.decode("ascii")

@@ -52,8 +52,6 @@ def ask(env: Env, challenge: ModuleType, sign_in: SignIn) -> Asked:
     with env.transaction():
         if asked.write:
             asked.write()
-        if asked.send:
-            env.after_commit(asked.send)
     return asked
 
 
