@@ -218,7 +218,9 @@ class Settings:
     limit_resource_servers: int = _setting(300, _number(1, 1_000_000), "resource servers of a user pool")
     limit_groups: int = _setting(10_000, _number(1, 1_000_000), "groups of a user pool")
     limit_groups_of_user: int = _setting(100, _number(1, 1000), "groups that a user is in; each token names them")
-    access_log: bool = _setting(True, _switch, "whether each request is logged: address, method, path, status, time")
+    access_log: bool = _setting(
+        True, _switch, "whether each request is logged: address, method, path, status, time, id"
+    )
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "the least important line logged")
 
     def __post_init__(self) -> None:

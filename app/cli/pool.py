@@ -73,7 +73,7 @@ def show(environment: Open, pool_id: str, as_json: bool) -> None:
 
 @pool.command()
 @click.argument("pool_id", metavar="POOL")
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @prune
 @retire
 @json_option
@@ -86,7 +86,7 @@ def plan(environment: Open, pool_id: str, file: str, prune: bool, retire_misfits
 
 
 @pool.command()
-@click.argument("pool_and_file", metavar="[POOL] FILE", nargs=-1, required=True)
+@click.argument("pool_and_file", metavar="[POOL] FILE", nargs=-1, required=True, type=click.Path())
 @prune
 @retire
 @click.option("--dry-run", is_flag=True, help="Only print what would change, as `plan` does.")

@@ -23,7 +23,7 @@ def test_a_second_start_finds_the_same_demo_and_ctrl_c_stops_it_cleanly(own_serv
 def test_what_is_printed_can_be_used(own_server: RunningServer) -> None:
     demo = own_server.demo
     printed = (own_server.directory / "server.log").read_text()
-    for fact in (demo["sign_in_url"], demo["discovery_url"], demo["outbox_url"], demo["user"]["password"]):
+    for fact in (demo["demo_url"], demo["discovery_url"], demo["outbox_url"], demo["user"]["password"]):
         assert fact in printed
     assert requests.get(demo["sign_in_url"], timeout=60).status_code == 200
     assert requests.get(demo["discovery_url"], timeout=60).json()["issuer"] == demo["issuer"]
