@@ -611,7 +611,7 @@ STORES = {
     "a phone number": Kept(_attribute("phone_number"), read_a_person, tuple(text for text in TEXTS if text[0] == "+")),
     "all attributes, by administrators": Kept(by_administrators, read_a_person, (*JSON_OF_A_KIND, *NUMBERS, *DATES)),
     "all attributes, by the user": Kept(by_the_user, read_a_person),
-    "a username": Kept(a_username, values=TEXTS),
+    "a username": Kept(a_username),
     "a group": Kept(a_group, read_the_configuration),
     "a resource server": Kept(a_resource_server, read_the_configuration),
     "a client": Kept(a_client, read_the_configuration),

@@ -82,6 +82,33 @@ def test_an_access_token_of_the_oauth_endpoints_has_a_version(env: Env, client: 
     assert claims["scope"] == "openid email"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        '{"a":1' + "0" * 30 + "}",
+        '{"a":"\\ud800"}',
+        '{"a":NaN}',
+        '{"a":1e999}',
+        '{"a":{"b":"c"}}',
+        '{"a":' + "[" * 1000 + "]" * 1000 + "}",
+        "[" * 2000,
+        '["street"]',
+        "null",
+    ],
+)
+def test_an_address_that_only_looks_like_an_object_does_not_end_sign_ins(
+    env: Env, client: Client, address: str
+) -> None:
+    user = a_user(env, client.pool, address=address)
+    claims = claims_of(env, client, issued(env, client, user).id)
+    assert claims["address"] == {"formatted": address}
+
+
+def test_an_address_may_be_the_object_of_openid_connect(env: Env, client: Client) -> None:
+    user = a_user(env, client.pool, address='{"locality":"Oslo","country":"Norge"}')
+    assert claims_of(env, client, issued(env, client, user).id)["address"] == {"locality": "Oslo", "country": "Norge"}
+
+
 def test_an_id_token_has_the_attributes_in_their_types(env: Env, client: Client, user: User) -> None:
     tokens = issued(env, client, user)
     claims = claims_of(env, client, tokens.id)
