@@ -96,6 +96,14 @@ def test_the_image_copies_only_what_is_there_and_not_ignored() -> None:
         assert (ROOT / source).exists(), f"COPY {source}"
 
 
+def test_the_image_has_all_that_the_wheel_is_made_of() -> None:
+    """The build backend passes over what is not there."""
+    copied = {word for instruction, rest in dockerfile() if instruction == "COPY" for word in shlex.split(rest)}
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*wheel["only-include"], *wheel["force-include"]} <= copied
+    assert {"pyproject.toml", PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]} <= copied
+
+
 def test_the_image_starts_the_command_of_the_project() -> None:
     found = dict(dockerfile())
     assert json.loads(found["ENTRYPOINT"])[0] in PROJECT["project"]["scripts"]
