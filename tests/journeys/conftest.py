@@ -41,7 +41,12 @@ class RunningServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"{'https' if self.environ.get('COGNATE_TLS') else 'http'}://localhost:{self.port}"
+
+    @property
+    def trusted(self) -> str | bool:
+        """What `verify` of requests is told: the certificate that a server with COGNATE_TLS has made itself."""
+        return str(self.directory / "tls-certificate.pem") if self.environ.get("COGNATE_TLS") else True
 
     @property
     def demo(self) -> dict[str, Any]:
@@ -72,9 +77,9 @@ class RunningServer:
         end = time.monotonic() + WITHIN
         while True:
             try:
-                if requests.get(f"{self.base_url}/readyz", timeout=WITHIN).status_code == 200:
+                if requests.get(f"{self.base_url}/readyz", timeout=WITHIN, verify=self.trusted).status_code == 200:
                     return
-            except requests.ConnectionError:
+            except OSError:  # it does not listen yet, or has not made its certificate
                 pass
             if self.process.poll() is not None or time.monotonic() > end:
                 self.kill()
@@ -131,6 +136,7 @@ def administrator(server: RunningServer) -> Any:
         region_name=server.region,
         aws_access_key_id=key["id"],
         aws_secret_access_key=key["secret"],
+        verify=server.trusted,
         config=Config(retries={"total_max_attempts": 1}),
     )
 
