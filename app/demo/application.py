@@ -100,8 +100,11 @@ class Claim:
 
 @bp.get("")
 def home() -> Response:
-    """Who is signed in; else the way to sign in."""
+    """Who is signed in; else the way to sign in; else how a demo is made."""
     env = web.current_env()
+    if seed.written(env.settings) is None:
+        shown = {"application": "Demo", "missing": True}
+        return web.protect_page(Response(theme.current().draw("demo.html", shown), mimetype="text/html"))
     party = application(env)
     found = session.signed_in(env)
     if found is None:

@@ -15,6 +15,7 @@ def status() -> Response:
     settings = web.current_env().settings
     links = [("Is it alive?", url_for("health.alive")), ("Is it ready?", url_for("health.ready"))]
     if settings.development:
+        links.append(("Demo application", url_for("demo.home")))
         links.append(("Messages that were sent", url_for("outbox.messages")))
     facts = {"version": web.version(), "mode": settings.mode, "links": links}
     return web.protect_page(Response(theme.current().draw("status.html", facts), mimetype="text/html"))

@@ -359,8 +359,10 @@ def test_the_clients_secret_stays_out_of_what_authlib_shares(browser: Browser) -
 
 
 def test_a_server_without_a_demo_has_no_application(http: FlaskClient) -> None:
-    for path in ("/demo", "/demo/sign-in", "/demo/callback"):
+    for path in ("/demo/sign-in", "/demo/callback"):
         assert http.get(path).status_code == 404
+    assert "<code>cognate demo</code> makes one" in http.get("/demo").text
+    assert 'id="sign-in"' not in http.get("/demo").text
     assert http.post("/demo/refresh").status_code == 404
 
 

@@ -176,11 +176,11 @@ def test_a_demo_of_before_gets_the_client_of_its_application(env: Env, http: Fla
     old = json.loads(written(env).read_text())
     del old["clients"]["app"]
     written(env).write_text(json.dumps(old))
-    assert http.get("/demo").status_code == 404
+    assert http.get("/demo/sign-in").status_code == 404
     second = facts(env)
     assert second["pool_id"] == first["pool_id"] and second["clients"]["web"] == first["clients"]["web"]
     assert second["clients"]["app"] != first["clients"]["app"]
-    assert http.get("/demo").status_code == 200
+    assert http.get("/demo/sign-in").status_code == 303
     assert facts(env) == second
 
 

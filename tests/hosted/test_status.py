@@ -14,7 +14,7 @@ def test_the_status_page_says_what_runs_here(visitor: Visitor) -> None:
     page = visitor.open("/")
     assert (page.status, page.title) == (200, "Cognate is running")
     assert __version__ in page.text and "development" in page.text
-    assert list(page.links.values()) == ["/healthz", "/readyz", "/dev/outbox"]
+    assert list(page.links.values()) == ["/healthz", "/readyz", "/demo", "/dev/outbox"]
     for url in page.links.values():
         assert visitor.open(url).status == 200
 
@@ -31,7 +31,7 @@ def test_in_production_there_is_no_outbox(database_url: str, tmp_path: Any) -> N
     visitor = Visitor(app.test_client())
     page = visitor.open("/")
     assert list(page.links.values()) == ["/healthz", "/readyz"]
-    for url in ("/dev/outbox", "/dev/outbox.json"):
+    for url in ("/demo", "/dev/outbox", "/dev/outbox.json"):
         assert visitor.open(url).status == 404
     with app.app_context():
         db.engine.dispose()
