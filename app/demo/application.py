@@ -103,8 +103,7 @@ def home() -> Response:
     """Who is signed in; else the way to sign in; else how a demo is made."""
     env = web.current_env()
     if seed.written(env.settings) is None:
-        shown = {"application": "Demo", "missing": True}
-        return web.protect_page(Response(theme.current().draw("demo.html", shown), mimetype="text/html"))
+        return _without_party(200)
     party = application(env)
     found = session.signed_in(env)
     if found is None:
@@ -212,6 +211,17 @@ def _told(claims: dict[str, Any]) -> list[Claim]:
 def _to(url: str) -> Response:
     response = redirect(url, 303)
     return web.protect_page(response)  # type: ignore[arg-type]
+
+
+@bp.errorhandler(Failed)
+def unusable(failed: Failed) -> Response:
+    """The server does not know the demo that the file describes: its pool was deleted, or the database is another."""
+    return _without_party(503, problem=str(failed))
+
+
+def _without_party(status: int, problem: str | None = None) -> Response:
+    shown = {"application": "Demo", "missing": True, "problem": problem}
+    return web.protect_page(Response(theme.current().draw("demo.html", shown), status, mimetype="text/html"))
 
 
 def _page(party: RelyingParty, status: int = 200, **facts: Any) -> Response:

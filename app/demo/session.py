@@ -15,7 +15,7 @@ import orjson
 from flask import Response, request
 
 from app.crypto.seal import SealBroken
-from app.demo.protocol import Begun, Tokens
+from app.demo.protocol import Begun, Failed, Tokens
 from app.env import Env
 
 PATH = "/demo"
@@ -90,7 +90,7 @@ def _keep(env: Env, response: Response, name: str, value: Any, lifetime: timedel
     text = "" if value is None else env.seal.seal(zlib.compress(orjson.dumps(value)), about=name)
     parts = [text[at : at + LARGEST] for at in range(0, len(text), LARGEST)]
     if len(parts) > MOST:
-        raise ValueError("more than a browser keeps")
+        raise Failed("The tokens are larger than what a browser keeps in cookies.")
     where: dict[str, Any] = {"path": PATH, "secure": env.settings.https, "httponly": True, "samesite": "Lax"}
     for number, part in enumerate(parts):
         response.set_cookie(f"{name}-{number}", part, max_age=lifetime, **where)

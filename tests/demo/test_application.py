@@ -366,6 +366,15 @@ def test_a_server_without_a_demo_has_no_application(http: FlaskClient) -> None:
     assert http.post("/demo/refresh").status_code == 404
 
 
+def test_a_demo_whose_pool_is_gone_says_so(env: Env, http: FlaskClient, facts: dict[str, Any]) -> None:
+    file = env.settings.data_dir / "demo.json"
+    file.write_text(file.read_text().replace(facts["pool_id"], "us-east-1_gone00000"))
+    for path in ("/demo", "/demo/sign-in"):
+        answer = http.get(path)
+        assert answer.status_code == 503 and "<code>cognate demo</code> makes one" in answer.text
+        assert "us-east-1_gone00000/.well-known/openid-configuration answered with status 40" in answer.text
+
+
 def test_production_has_none_even_where_a_demo_was(
     env: Env, facts: dict[str, Any], another_app: Callable[..., Flask]
 ) -> None:
