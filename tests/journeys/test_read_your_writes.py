@@ -275,13 +275,13 @@ def test_what_one_worker_has_answered_the_other_one_knows(serve: Serve) -> None:
     world = World(door)
     stale, pairs = [], 0
     for look in often(
-        (world.flow, 300),
-        (world.scope, 200),
-        (world.domain, 150),
-        (world.gone, 100),
-        (world.described, 100),
-        (world.client, 95),
-        (world.attribute, 50),
+        (world.flow, 350),
+        (world.scope, 250),
+        (world.domain, 180),
+        (world.described, 120),
+        (world.gone, 40),
+        (world.attribute, 30),
+        (world.client, 25),
         (world.pool, 5),
     ):
         pairs += 1
@@ -324,7 +324,7 @@ def test_what_one_server_has_answered_the_administrator_of_another_one_knows(ser
     one, other = serve("one"), serve("other")
     world = World(one)
     stale, pairs = [], 0
-    for look in often((world.described, 745), (world.client, 200), (world.attribute, 50), (world.pool, 5)):
+    for look in often((world.described, 900), (world.attribute, 50), (world.client, 45), (world.pool, 5)):
         pairs += 1
         if found := look(other):
             stale.append(found)
@@ -351,7 +351,7 @@ def test_what_one_server_has_answered_another_one_knows_a_tenth_of_a_second_late
             if found := late(other):
                 stale.append(found)
 
-    for change in often((world.flow, 500), (world.scope, 400), (world.gone, 100)):
+    for change in often((world.flow, 500), (world.scope, 450), (world.gone, 50)):
         pairs += 1
         waiting.append((time.monotonic() + NOTIFIED, change))
         look(EACH - 1)
