@@ -142,6 +142,7 @@ class Directory:
             "attributes": document,
             "created_at": one.created_at,
             "modified_at": one.created_at,
+            "username_key": search_key(one.username),
             **{f"{name}_key": search_key(searched[name]) for name in SEARCHED if name in searched},
         }
 

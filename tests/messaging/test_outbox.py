@@ -104,3 +104,12 @@ def test_whoever_signs_up_where_no_mail_can_be_sent_is_told_and_exists(
             register()
         with pytest.raises(errors.UsernameExists):
             register()
+
+
+def test_a_temporary_password_is_kept_however_long_it_is(env: Env) -> None:
+    """An administrator may choose one of 256 characters; the invitation then failed on PostgreSQL."""
+    password = "Aa1!" * 64
+    env.mail.send(
+        Message(to="a@example.com", channel="email", purpose="invitation", subject="S", body="x", code=password)
+    )
+    assert outbox.kept(env)[0].code == password

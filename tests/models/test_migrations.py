@@ -165,7 +165,7 @@ def test_rows_survive_the_altering_of_a_table_that_they_point_to(
 def test_users_keep_their_names_through_the_revision_that_moves_them(
     app: Flask, env: Env, settings: Settings, applied: Callable[[Settings], Flask]
 ) -> None:
-    """0002 makes names of usernames, and keys for searches of what users have."""
+    """0002 makes names of usernames, and keys for searches of what users have; 0007 does of usernames."""
     pool = a_pool(env)
     alice = a_user(env, pool, "Alice", name="Alice Straße", phone_number="+15550100")
     a_user(env, pool, "bob", email="Bob@Example.com")
@@ -173,7 +173,9 @@ def test_users_keep_their_names_through_the_revision_that_moves_them(
     def as_it_is() -> list[tuple[object, ...]]:
         with db.engine.connect() as connection:
             names = connection.execute(text("SELECT generation, attribute, value, user_sub FROM alias ORDER BY 4, 2"))
-            users = connection.execute(text('SELECT username, email_key, name_key FROM "user" ORDER BY 1'))
+            users = connection.execute(
+                text('SELECT username, username_key, email_key, name_key FROM "user" ORDER BY 1')
+            )
             return [*map(tuple, names), *map(tuple, users)]
 
     with applied(settings).app_context():
@@ -185,7 +187,7 @@ def test_users_keep_their_names_through_the_revision_that_moves_them(
             assert connection.scalar(text("SELECT count(*) FROM alias WHERE attribute = 'username'")) == 0
         flask_migrate.upgrade()
         assert as_it_is() == before
-    assert ("Alice", "alice@example.com", "alice strasse") in before
+    assert ("Alice", "alice", "alice@example.com", "alice strasse") in before
     for name in ("ALICE", "alice@example.com", alice.sub):
         found = find.by_name(env, pool, name)
         assert found and found.user.sub == alice.sub
