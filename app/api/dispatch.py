@@ -1,7 +1,7 @@
 """`POST /`: target, signature, JSON, shape, caller, operation, reply; and `OPTIONS /` for browsers.
 
 A signature is verified before anything of the body is looked at: what a stranger sends to an administrative operation
-is hashed and dropped. To the operations that anybody may call, he can send no more than LARGEST_UNSIGNED.
+is hashed and dropped. Operations that anybody may call take no more than LARGEST_UNSIGNED.
 """
 
 from __future__ import annotations

@@ -28,9 +28,9 @@ MOST_TOLD = 100
 LONGEST_TOLD = 1024
 """Characters of a value that a refusal repeats."""
 LONGEST = 131072
-"""Characters of a text, and MOST members of a list or map, for which the model names no bound. It has no longer texts;
-the longest list of this kind that anybody needs is all attributes of a user, some seventy."""
+"""Characters of a text for which the model names no bound; it names none that is greater."""
 MOST = 1000
+"""Members of a list or map for which the model names no bound: a user has some seventy attributes at most."""
 NO_NUL = "Member must not contain the character U+0000"
 """PostgreSQL can store every character but this one."""
 RANGES = {"integer": (-(2**31), 2**31 - 1, "Integer"), "long": (-(2**63), 2**63 - 1, "Long")}
@@ -233,7 +233,7 @@ class Sequence:
     def read(self, value: Any, path: str, wrong: list[str]) -> list[Any]:
         if type(value) is not list:
             raise Serialization("Unexpected field type")
-        # Nulls count here, that are nobody's members: as many as were sent are as many as would be looked at.
+        # Before nulls are left out, for each would have to be looked at.
         if len(value) > _most(self):
             wrong.append(_violation("", path, _at_most(_most(self))))
             return []
