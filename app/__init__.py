@@ -30,7 +30,8 @@ from app.crypto import codes
 from app.crypto.passwords import Hasher
 from app.crypto.seal import KeyedHash, Seal
 from app.db import db, engine_options, reading_options
-from app.env import Env, Keyed, Sender, Triggers
+from app.env import Env, Fetch, Keyed, Sender, Triggers
+from app.fetch import get
 from app.messaging.email import Nowhere, Smtp
 from app.messaging.outbox import Outbox
 from app.models import Revision
@@ -54,6 +55,7 @@ def create_app(
     mail: Sender | None = None,
     sms: Sender | None = None,
     triggers: Triggers | None = None,
+    fetch: Fetch = get,
     background: Background | None = None,
 ) -> Flask:
     """The application. Without settings they are read from the environment. Without a background, and in development,
@@ -100,6 +102,7 @@ def create_app(
         mail=mail or _mail(settings, now),
         sms=sms or _sms(settings, now),
         triggers=triggers or Functions(),
+        fetch=fetch,
         cache=_cache(app, settings, ticks, serving=background is not None),
         reading_options=reading_options(settings.database_url),
         later=unseen or at_once,

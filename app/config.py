@@ -218,6 +218,12 @@ class Settings:
     limit_resource_servers: int = _setting(300, _number(1, 1_000_000), "resource servers of a user pool")
     limit_groups: int = _setting(10_000, _number(1, 1_000_000), "groups of a user pool")
     limit_groups_of_user: int = _setting(100, _number(1, 1000), "groups that a user is in; each token names them")
+    domain_proof: str = _setting(
+        "",
+        _one_of("", "public", "private", "off"),
+        "how custom domains are proven: by a file at a public address, or also at a private one; empty: public, off in "
+        "development",
+    )
     access_log: bool = _setting(
         True, _switch, "whether each request is logged: address, method, path, status, time, id"
     )
@@ -278,6 +284,11 @@ class Settings:
     @property
     def development(self) -> bool:
         return self.mode == "development"
+
+    @property
+    def proof_of_domains(self) -> str:
+        """`public`, `private` or `off`."""
+        return self.domain_proof or ("off" if self.development else "public")
 
     @property
     def https(self) -> bool:

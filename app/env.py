@@ -125,6 +125,12 @@ class Triggers(Protocol):
     def __call__(self, trigger: str, arn: str, question: object) -> object: ...
 
 
+class Fetch(Protocol):
+    """Reads a URL that somebody else has chosen (app.fetch.get)."""
+
+    def __call__(self, url: str, *, private: bool, most: int, seconds: float) -> bytes: ...
+
+
 @dataclass(frozen=True)
 class Env:
     settings: Settings
@@ -138,6 +144,8 @@ class Env:
     mail: Sender
     sms: Sender
     triggers: Triggers
+    fetch: Fetch
+    """Never inside a transaction: it takes seconds."""
     cache: Cache
     reading_options: Mapping[str, Any]
     """Execution options of a connection that only reads (app.db.reading_options)."""

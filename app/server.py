@@ -28,6 +28,7 @@ from app.accounts import sweep
 from app.background import Background
 from app.config import Settings, SettingsError, forget_secrets
 from app.db import db
+from app.pools import domains
 
 log = logging.getLogger(__name__)
 
@@ -121,13 +122,17 @@ def _keep_little_memory() -> None:
 
 
 def _sweep_now_and_then(app: Flask) -> None:
-    """Forget what has expired, in every worker; at random times, so that they do not all do it at once."""
+    """Forget what has expired and look for the proofs of domains, in every worker; at random times, so that they do not
+    all do it at once."""
     pause = SystemRandom()
     while True:
         time.sleep(pause.uniform(0.5, 1.5) * SWEEP_EVERY)
         try:
             with app.app_context():
-                sweep.expired(app.extensions["cognate"])
+                env = app.extensions["cognate"]
+                sweep.expired(env)
+                for domain in domains.prove_waiting(env):
+                    log.info("%s has been proven and is served", domain.domain)
         except Exception:
             log.exception("sweeping failed; it will be tried again")
 

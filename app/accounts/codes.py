@@ -281,7 +281,8 @@ def _link(env: Env, client: Client, user: User, code: str) -> str | None:
     pool = client.pool
     if not messages.by_link(pool) or "code" not in client.oauth_flows:
         return None
-    custom = env.db.scalar(select(Domain.domain).where(Domain.pool_id == pool.id, Domain.custom.is_(True)))
+    mine = (Domain.pool_id == pool.id, Domain.custom.is_(True), Domain.served)
+    custom = env.db.scalar(select(Domain.domain).where(*mine))
     base = f"https://{custom}" if custom else f"{env.settings.base_url}/{pool.id}"
     query = urlencode({"client_id": client.id, "user_name": user.username, "confirmation_code": code})
     return f"{base}/confirmUser?{query}"

@@ -60,7 +60,8 @@ def _addresses(env: Env, pool: Pool) -> _Addresses:
     def load() -> _Addresses:
         with env.aside() as session:
             domains = {
-                row.custom: row.domain for row in session.scalars(select(Domain).where(Domain.pool_id == pool.id))
+                row.custom: row.domain
+                for row in session.scalars(select(Domain).where(Domain.pool_id == pool.id, Domain.served))
             }
             settings = session.scalars(select(Client.settings).where(Client.pool_id == pool.id)).all()
         urls = {url for one in settings for kind in ("callback_urls", "logout_urls") for url in one.get(kind) or ()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ColumnElement, ForeignKey, String, UniqueConstraint, or_
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -26,3 +27,13 @@ class Domain(Base):
     """When a custom domain was shown to belong to whoever has the pool; until then it is not served."""
     tried_at: Mapped[datetime | None]
     """When the proof was last looked for."""
+
+    @hybrid_property
+    def served(self) -> bool:
+        """Whether pages and endpoints answer under this name. A prefix is a name of our own."""
+        return not self.custom or self.proven_at is not None
+
+    @served.inplace.expression
+    @classmethod
+    def _served(cls) -> ColumnElement[bool]:
+        return or_(cls.custom.is_(False), cls.proven_at.is_not(None))

@@ -121,7 +121,7 @@ def configuration(env: Env, pool: Pool) -> dict[str, Any]:
 def endpoints(env: Env, pool: Pool) -> str:
     """Where the endpoints are: on the pool's own domain, if it has one; else below the base URL, so that nothing
     depends on names below the base host."""
-    custom = next((domain for domain in find.domains(env, pool) if domain.custom), None)
+    custom = next((domain for domain in find.domains(env, pool) if domain.custom and domain.served), None)
     return f"https://{custom.domain}" if custom else claims.issuer(env.settings, pool)
 
 

@@ -47,7 +47,7 @@ def client(env: Env, client_id: str, pool: Pool | None = None) -> Client:
 
 
 def domains(env: Env, pool: Pool) -> list[Domain]:
-    """The pool's prefix and custom domain, those it has; the custom one first."""
+    """The pool's prefix and custom domain, those it has, served or not; the custom one first."""
 
     def load() -> list[Domain]:
         with env.aside() as session:
@@ -58,7 +58,8 @@ def domains(env: Env, pool: Pool) -> list[Domain]:
 
 
 def pool_by_host(env: Env, host: str) -> Pool | None:
-    """The pool whose domain a request's host names: `<prefix>.<base host>`, or a custom domain with or without port."""
+    """The pool whose domain a request's host names: `<prefix>.<base host>`, or a custom domain that has been proven,
+    with or without port."""
     host = host.lower()
     prefix, dot, rest = host.partition(".")
     if dot and rest == env.settings.base_host:
@@ -68,7 +69,7 @@ def pool_by_host(env: Env, host: str) -> Pool | None:
 
     def load() -> str | None:
         with env.aside() as session:
-            query = select(Domain.pool_id).where(Domain.domain == name, Domain.custom == custom)
+            query = select(Domain.pool_id).where(Domain.domain == name, Domain.custom == custom, Domain.served)
             return session.scalar(query)
 
     pool_id = env.cache.get(("host", name, custom), load)

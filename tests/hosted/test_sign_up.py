@@ -1,6 +1,7 @@
 """Signing up and confirming, at the door."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ from sqlalchemy import func, select
 from app import errors
 from app.accounts import administer, profile
 from app.accounts import sign_up as accounts
-from app.env import Message, Origin
+from app.env import Env, Message, Origin
 from app.messaging.outbox import Outbox
 from app.models import OutboxMessage, User
 from app.pools import domains
 from tests.build import PASSWORD
 from tests.conftest import Clock
-from tests.hosted.conftest import Page, Place, Visitor, a_place, signed_in
+from tests.hosted.conftest import BASE, Page, Place, Visitor, a_place, signed_in
 
 Sent = Callable[..., list[OutboxMessage]]
 ADDRESS = "bob@example.com"
@@ -424,3 +425,15 @@ def test_the_link_leads_to_the_pools_own_domain(app: Flask, by_link: Place, visi
     by_link.do(lambda env: domains.create(env, by_link.pool, domain="auth.example.com", custom=True, settings={}))
     sign_up(visitor, by_link)
     assert str(sent(ADDRESS)[0].link).startswith("https://auth.example.com/confirmUser?")
+
+
+def test_the_link_does_not_lead_to_a_domain_that_is_not_proven(by_link: Place, visitor: Visitor, sent: Sent) -> None:
+    """Claiming somebody else's name must not make this server send people there."""
+
+    def claim(env: Env) -> None:
+        production = replace(env, settings=replace(env.settings, domain_proof="public"))
+        domains.create(production, by_link.pool, domain="auth.example.com", custom=True, settings={})
+
+    by_link.do(claim)
+    sign_up(visitor, by_link)
+    assert str(sent(ADDRESS)[0].link).startswith(f"{BASE}/{by_link.pool.id}/confirmUser?")

@@ -20,6 +20,7 @@ from app.config import Settings, SettingsError
 from app.db import Base, db
 from app.env import Env
 from app.models import Password, Pool, User
+from app.pools import domains
 from tests import postgres
 from tests.build import a_client, a_pool, a_user
 from tests.conftest import COUNTER, test_settings
@@ -191,6 +192,18 @@ def test_users_keep_their_names_through_the_revision_that_moves_them(
     for name in ("ALICE", "alice@example.com", alice.sub):
         found = find.by_name(env, pool, name)
         assert found and found.user.sub == alice.sub
+
+
+def test_a_custom_domain_stays_in_service_through_the_revision_that_wants_proofs(
+    app: Flask, env: Env, settings: Settings, applied: Callable[[Settings], Flask]
+) -> None:
+    pool = a_pool(env)
+    domains.create(env, pool, domain="auth.example.com", custom=True, settings={})
+    with applied(settings).app_context():
+        flask_migrate.downgrade(revision="0003")
+        flask_migrate.upgrade()
+    found = domains.named(env, "auth.example.com")
+    assert found is not None and found.served and found.proven_at == found.created_at
 
 
 @pytest.mark.parametrize("then", ['raise ValueError("in the middle")', 'op.execute("DELETE FROM pool")'])

@@ -26,8 +26,9 @@ def create_user_pool_domain(call: Call) -> dict[str, Any]:
 
 @operation("DescribeUserPoolDomain")
 def describe_user_pool_domain(call: Call) -> dict[str, Any]:
-    """A domain and its pool; nothing of a domain that nobody has, which is no error."""
-    row = domains.named(call.env, call["Domain"])
+    """A domain and its pool; nothing of a domain that nobody has, which is no error. A custom one is CREATING until it
+    has been proven, and looked at again when it is described."""
+    row = domains.described(call.env, call["Domain"])
     return {"DomainDescription": described(call.env, row) if row else {}}
 
 
@@ -55,7 +56,7 @@ def described(env: Env, row: Domain) -> dict[str, Any]:
         "Domain": row.domain,
         "CloudFrontDistribution": env.settings.base_host,
         "Version": row.created_at.strftime("%Y%m%d%H%M%S"),
-        "Status": "ACTIVE",
+        "Status": "ACTIVE" if row.served else "CREATING",
     }
 
 
