@@ -2,7 +2,7 @@
 
 It reads requests, calls use-cases of `tokens` and `signin`, and says what came of it. Authlib keeps the token
 endpoint's protocol (`server`, `grants`); the authorization endpoint is a list of checks of our own (`authorize`).
-Pages belong to the hosted door, which is met by URL (`hosted.sign_in`), and by `app.error_page`.
+Pages belong to the hosted door, which is met by URL (`hosted.sign_in`, `hosted.sign_out`), and by `app.error_page`.
 """
 
 from __future__ import annotations

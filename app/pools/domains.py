@@ -76,7 +76,14 @@ def create(env: Env, pool: Pool, *, domain: str, custom: bool, settings: Mapping
     rival = named(env, domain) if custom else None
     displaced = rival is not None and not rival.served and rival.pool_id != pool.id and not proven
     if displaced:
-        _look(env, domain, pool.id)
+        try:
+            _look(env, domain, pool.id)
+        except Unproven:
+            url, content = wanted(env, domain, pool.id)
+            # What was found instead is for the operator: it can tell of a network that the caller does not see.
+            raise errors.InvalidParameter(
+                f"Another user pool has claimed {domain}, and not proven it. To have it, put {content} at {url}."
+            ) from None
         proven = True
     now = env.now()
     row = Domain(

@@ -10,7 +10,8 @@ from flask import Flask
 
 from app import errors
 from app.accounts import relying_party
-from app.env import STALE_AFTER, Env
+from app.cache import STALE_AFTER
+from app.env import Env
 from app.fetch import Unreadable
 from app.models import Domain, Pool
 from app.oauth import well_known
@@ -164,8 +165,10 @@ def test_a_claim_keeps_nobody_away_who_can_prove(proving: Env, web: Web, clock: 
     """Claiming the names of others costs nothing, so it must not be worth anything."""
     squatter, rightful = a_pool(proving, algorithm="ES256"), a_pool(proving, algorithm="ES256")
     claimed(proving, squatter)
-    with pytest.raises(domains.Unproven, match=f"Expected http://localhost:8080/{rightful.id} as the content"):
+    with pytest.raises(errors.InvalidParameter) as refused:
         claimed(proving, rightful)
+    said = refused.value.message
+    assert f"put http://localhost:8080/{rightful.id} at https://{NAME}/.well-known/" in said and "404" not in said
     web.has(rightful)
     assert claimed(proving, rightful).served
     assert owner(proving, clock) == rightful.id

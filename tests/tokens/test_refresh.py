@@ -502,3 +502,21 @@ def test_a_server_that_refreshes_does_not_move_the_session_to_its_own_address(
         )
     renew(env, client, opened.refresh, ELSEWHERE)
     assert only_session(env).ip == (HERE if secret else ELSEWHERE).ip
+
+
+def test_a_session_whose_resource_has_gone_is_not_renewed(env: Env, pool: Pool, readers: Client, user: User) -> None:
+    with env.transaction():
+        opened = issue.open_session(
+            env,
+            readers,
+            user,
+            scope=f"openid {API}/read",
+            audience=API,
+            auth_time=env.now(),
+            methods=["PASSWORD"],
+            origin=HERE,
+        )
+    assert claims_of(env, readers, renew(env, readers, opened.refresh).access, typ="at+jwt")["aud"] == API
+    resource_servers.delete(env, pool, identifier=API)
+    with pytest.raises(errors.UnknownResource, match="does not exist"):
+        renew(env, readers, opened.refresh)
