@@ -100,6 +100,7 @@ def _cognito_target(env: Env, pool: Pool, pairs: Pairs) -> str:
 
 
 def _sign_in_page(found: OAuthClient, redirect_uri: str | None, response_type: str | None) -> str:
+    redirect_uri = redirect_uri or found.row.default_redirect_uri
     if not redirect_uri or not response_type:
         raise Unanswerable("invalid_request")
     if not found.check_redirect_uri(redirect_uri):

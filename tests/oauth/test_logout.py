@@ -51,6 +51,15 @@ def test_with_a_redirect_uri_it_leads_to_the_sign_in_page(relying_party: Relying
     assert not signed_in(relying_party)
 
 
+def test_the_clients_default_redirect_uri_stands_in_there_too(env: Env, relying_party: RelyingParty) -> None:
+    row = build.a_client(env, relying_party.pool, default_redirect_uri=build.CALLBACK)
+    party = RelyingParty.of(env, relying_party.http, row)
+    party.user_signs_in()
+    query = party.asking(redirect_uri=None)
+    assert dict(at_sign_in(leave(party, **query))) == query
+    assert not signed_in(party)
+
+
 def test_nobody_signed_in_is_no_reason_to_stay(relying_party: RelyingParty) -> None:
     response = leave(relying_party, client_id=relying_party.client.id, logout_uri=build.LOGOUT)
     assert response.headers["Location"] == build.LOGOUT
