@@ -190,7 +190,7 @@ PAGES = {
     "not_here": Words(
         "This page is for the machine that the server runs on",
         "The outbox of development is shown to a browser on the same machine, at a local address.",
-        "Open it there, as http://localhost with the port of the server.",
+        "Open it there, by the name localhost.",
         403,
     ),
     "no_pool": Words("There is no sign-in page here", "No user pool belongs to this address.", BACK, 404),

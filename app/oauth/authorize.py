@@ -275,7 +275,7 @@ def _answered(asked: Asked) -> Response:
     signed_in = browser.recognise(asked.env, asked.pool, web.browser_token())
     if signed_in is None or not _good_enough(asked, signed_in):
         if "none" in asked.prompts:
-            raise Refused("login_required", "Nobody is signed in, or not recently or not surely enough.")
+            raise Refused("login_required", "Nobody is signed in, or another user, or not recently or surely enough.")
         return redirects.to(_sign_in_page(asked))
     if not _expected(asked, signed_in):
         # The user has just signed in, but as somebody else than the client asked for.
