@@ -144,8 +144,12 @@ def test_a_name_is_resolved_once_and_the_address_that_was_looked_at_is_asked(mon
     assert asked == [("93.184.215.14", 443)]
 
 
-def test_a_name_that_leads_nowhere_says_so() -> None:
-    assert refused("http://nobody.invalid/")
+def test_a_name_that_leads_nowhere_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*given: Any, **how: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert "Name or service not known" in refused("http://nobody.invalid/")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import replace
+
+import pytest
 
 from app import errors
 from app.cache import STALE_AFTER
@@ -38,7 +41,13 @@ def test_domains_are_listed_with_what_they_have_to_show(run: Run, env: Env) -> N
     assert run("domain", "list").exit_code == 0
 
 
-def test_a_proof_that_is_missing_is_said_and_the_operator_may_vouch(run: Run, env: Env, clock: Clock) -> None:
+def test_a_proof_that_is_missing_is_said_and_the_operator_may_vouch(
+    run: Run, env: Env, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(*given: object, **how: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     pool = a_pool(env)
     domains.create(
         replace(env, settings=replace(env.settings, domain_proof="public")), pool, domain=NAME, custom=True, settings={}
@@ -46,6 +55,7 @@ def test_a_proof_that_is_missing_is_said_and_the_operator_may_vouch(run: Run, en
     missing = run("domain", "prove", NAME)
     assert isinstance(missing.exception, errors.InvalidParameter)
     assert f"Expected http://localhost:8080/{pool.id} as the content of https://{NAME}" in missing.exception.message
+    assert "Name or service not known" in missing.exception.message
     declined = run("domain", "accept", NAME, typed="n\n")
     assert declined.exit_code == 1 and f"belong to whoever has the pool {pool.id}?" in declined.output
     assert find.pool_by_host(env, NAME) is None
