@@ -83,7 +83,6 @@ TRIGGERS = {
     "user_migration": "UserMigration",
     "custom_sms_sender": "CustomSMSSender",
     "custom_email_sender": "CustomEmailSender",
-    "inbound_federation": "InboundFederation",
 }
 """Settings of LambdaConfig that name a function, and what errors call the trigger (reference: 9.1, 9.2)."""
 SECOND_FACTORS = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")

@@ -17,7 +17,7 @@ from app.env import Env
 from app.models import Client, Pool
 from app.pools import client_secrets, find
 from app.tokens import claims, exchange, resources
-from app.tokens.scopes import existing, granted
+from app.tokens.scopes import granted
 
 METHODS = ("client_secret_basic", "client_secret_post", "none")
 FLOW_OF = {
@@ -53,15 +53,12 @@ class OAuthClient(ClientMixin):
     @property
     def scopes(self) -> list[str]:
         """What it may ask for in somebody's name."""
-        return self._existing((*claims.OIDC_SCOPES, claims.API_SCOPE))
+        return resources.existing(self.env, self.row, (*claims.OIDC_SCOPES, claims.API_SCOPE))
 
     @property
     def machine_scopes(self) -> list[str]:
         """What it may ask for in its own name: scopes of resource servers only."""
-        return self._existing(())
-
-    def _existing(self, built_in: tuple[str, ...]) -> list[str]:
-        return existing(self.row.oauth_scopes, resources.of(self.env, self.row.pool).scopes, built_in)
+        return resources.existing(self.env, self.row)
 
     def get_allowed_scope(self, scope: Any) -> str:
         return granted(scope, self.row.oauth_scopes, self.scopes)

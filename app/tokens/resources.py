@@ -7,7 +7,7 @@ scopes of that server and OpenID Connect's only, never the one that opens this s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -67,6 +67,19 @@ def of(env: Env, pool: Pool) -> Resources:
         return Resources(frozenset(name for server in servers for name in server.scope_names), audiences)
 
     return env.cache.get(("resources", pool.id), load)
+
+
+def existing(env: Env, client: Client, built_in: Collection[str] = ()) -> list[str]:
+    """Of the scopes that a client is allowed, those that exist: defined by the pool's resource servers, or built in.
+
+    One that was deleted is left out, and is back when it is made again (reference: 11.2). A client whose scopes are all
+    built in needs no look at the resource servers.
+    """
+    allowed = client.oauth_scopes
+    if all(scope in built_in for scope in allowed):
+        return list(allowed)
+    defined = of(env, client.pool).scopes
+    return [scope for scope in allowed if scope in built_in or scope in defined]
 
 
 def limited(scope: str, audience: str | None) -> str:

@@ -18,9 +18,3 @@ def granted(asked: str | None, allowed: Collection[str], existing: Collection[st
     if not found:
         raise ValueError
     return " ".join(found)
-
-
-def existing(allowed: Collection[str], defined: Collection[str], built_in: Collection[str] = ()) -> list[str]:
-    """Of the scopes that a client is allowed, those that there are: `defined` by the pool's resource servers, or built
-    in. One that was deleted is left out, and is back when it is made again (reference: 11.2)."""
-    return [scope for scope in allowed if scope in defined or scope in built_in]

@@ -204,8 +204,10 @@ def test_nginx_takes_what_the_compose_file_gives_it(tmp_path: Path) -> None:
 
 
 def test_nginx_takes_as_large_a_body_as_the_server(tmp_path: Path) -> None:
-    from app import create_app
+    from app import create_app, installation
 
     (limit,) = re.findall(r"client_max_body_size (\d+)m;", nginx.TEMPLATE.read_text())
-    app = create_app(Settings(mode="development", data_dir=tmp_path))
+    settings = Settings(mode="development", data_dir=tmp_path)
+    installation.prepare(settings)
+    app = create_app(settings)
     assert app.config["MAX_CONTENT_LENGTH"] == int(limit) * 1024 * 1024

@@ -31,7 +31,9 @@ def sign_in(demo: dict[str, Any], *, verify: str | bool = True) -> dict[str, str
     with requests.Session() as browser:
         browser.trust_env = False  # or REQUESTS_CA_BUNDLE, where it is set, would count for more
         browser.verify = verify
-        page = browser.get(demo["sign_in_url"], timeout=WITHIN)
+        client = demo["clients"]["web"]
+        asked = {"client_id": client["client_id"], "response_type": "code", "redirect_uri": client["redirect_uri"]}
+        page = browser.get(f"{demo['issuer']}/oauth2/authorize", params=asked | {"scope": "openid"}, timeout=WITHIN)
         style = re.search(r'href="([^"]+theme\.css)"', page.text)
         assert style and browser.get(urljoin(page.url, style[1]), timeout=WITHIN).status_code == 200
         given = {"username": demo["user"]["username"], "password": demo["user"]["password"]}
@@ -43,7 +45,6 @@ def sign_in(demo: dict[str, Any], *, verify: str | bool = True) -> dict[str, str
             timeout=WITHIN,
             allow_redirects=False,
         )
-        client = demo["clients"]["web"]
         while not (there := answer.headers.get("Location", "")).startswith(client["redirect_uri"]):
             assert there, f"{answer.status_code} {answer.text}"
             answer = browser.get(urljoin(answer.url, there), timeout=WITHIN, allow_redirects=False)

@@ -97,7 +97,7 @@ def tab(browser: Browser) -> Iterator[Tab]:
 
 def sign_in(tab: Tab, careful: Careful, name: str) -> None:
     """Sign out, wherever one is, and in again with the password."""
-    tab.goto(f"{careful.application.base}/logout")
+    tab.goto(f"{careful.application.base}/logout?cognito")
     tab.wait_for_url(f"{careful.application.base}/")
     tab.click("text=Sign in")
     tab.fill("#username", name)

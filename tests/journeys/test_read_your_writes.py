@@ -243,7 +243,7 @@ def serve(database_url: str, tmp_path: Path) -> Iterator[Serve]:
     def start(host: str, *program: str) -> Door:
         directory = tmp_path / host
         directory.mkdir()
-        running = Running(directory, *program, database_url=database_url, access_log="off")
+        running = Running(directory, *program, database_url=database_url, access_log="off", domain_proof="off")
         started.append(running)
         key = access_key(running)
         running.start()

@@ -11,7 +11,7 @@ from app.api.caller import Call
 from app.api.registry import operation
 from app.tokens import exchange, issue, refresh, resources, revoke
 from app.tokens.claims import API_SCOPE, OIDC_SCOPES
-from app.tokens.scopes import existing, granted
+from app.tokens.scopes import granted
 
 NOT_ENABLED = "Auth flow not enabled for this client"
 KINDS = {"ACCESS_TOKEN": "access", "ID_TOKEN": "id", "SAML2": "saml2"}
@@ -67,7 +67,7 @@ def get_client_token(call: Call) -> dict[str, Any]:
     client = call.client
     if "ALLOW_CLIENT_TOKEN_AUTH" not in client.auth_flows:
         raise errors.InvalidParameter(NOT_ENABLED)
-    custom = existing(client.oauth_scopes, resources.of(call.env, client.pool).scopes)
+    custom = resources.existing(call.env, client)
     asked = " ".join(call.get("Scopes", []))
     try:
         scope = granted(asked or None, client.oauth_scopes, custom)
@@ -100,7 +100,7 @@ def get_derived_token(call: Call) -> dict[str, Any]:
         actor=_actor(call),
         wanted=KINDS[call.get("RequestedTokenType", "ACCESS_TOKEN")],
         scopes=call.get("Scopes", []),
-        existing=existing(client.oauth_scopes, resources.of(call.env, client.pool).scopes, built_in),
+        existing=resources.existing(call.env, client, built_in),
         audience=next(iter(call.get("Audiences", [])), None),
         resource=next(iter(call.get("Resources", [])), None),
         oauth=False,
