@@ -11,7 +11,6 @@ from app.accounts import credentials, find
 from app.env import Env
 from app.models import Password, User
 from app.policy import unbuilt
-from app.signin import plan
 from app.signin.state import Asked, Proof, SignIn
 
 NAME = "PASSWORD"
@@ -43,8 +42,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
 def _refusal(sign_in: SignIn) -> errors.Refusal:
     """What a wrong password is told. User migration is asked about unknown names only; until it is built, who exists
     would show in its refusal. So where that is hidden, every wrong password is refused in the same way."""
-    hidden = sign_in.client.hides_users or sign_in.flow == plan.PAGES
-    if sign_in.user is None or hidden:
+    if sign_in.user is None or sign_in.hides:
         unbuilt.demand_no_trigger(sign_in.pool, "user_migration")
     wrong = errors.NotAuthorized()
     return wrong if sign_in.user is not None else find.absent(sign_in.client, wrong)
