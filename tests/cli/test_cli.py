@@ -28,15 +28,16 @@ ROOT = Path(__file__).parents[2]
 
 
 def cognate(*arguments: str, environ: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-    """Runs a command as an operator does."""
+    """Runs a command as an operator does; on a port that is free, while a demo may be running on the usual one."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    clean |= {f"{PREFIX}PORT": str(free_port())}
     return subprocess.run(
         [sys.executable, "-c", "from app.cli import main; main()", *arguments],
         cwd=ROOT,
         env=clean | (environ or {}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
