@@ -179,6 +179,8 @@ def _begin_with_a_choice(env: Env, sign_in: SignIn, given: Mapping[str, str]) ->
     wish = step_up.wish(env, sign_in, given)
     user, pool = sign_in.user, sign_in.pool
     if user is None and not sign_in.client.hides_users:
+        if preferred in (None, password.NAME):  # a user migration trigger would be asked, now or once it is chosen
+            unbuilt.demand_no_trigger(pool, "user_migration")
         raise errors.UserNotFound
     held = factors.held(env, user) if user else None
     has = factors.first(pool, user, held)

@@ -72,6 +72,7 @@ def test_pre_authentication_is_asked_before_the_password(env: Env, flow_name: st
 
 
 MIGRATION = {"user_migration": "arn:aws:lambda:us-east-1:1:function:migrate"}
+CHOICE = ["ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
 
 
 @pytest.mark.parametrize("hides", [True, False])
@@ -93,6 +94,38 @@ def test_an_unknown_name_is_not_signed_in_past_user_migration(env: Env, hides: b
     assert refused("alice") is (errors.UnexpectedLambda if hidden else errors.NotAuthorized)
     right = {"USERNAME": "alice", "PASSWORD": PASSWORD}
     assert isinstance(flow.begin(env, client, flow=flow_name, given=right, origin=Origin()), Granted)
+
+
+@pytest.mark.parametrize("hides", [True, False])
+@pytest.mark.parametrize("preference", [{"PREFERRED_CHALLENGE": "PASSWORD"}, {}])
+def test_an_unknown_name_does_not_choose_the_password_past_user_migration(
+    env: Env, hides: bool, preference: dict[str, str]
+) -> None:
+    """USER_AUTH hands a password on too (reference: 5.1); where nothing is preferred, it may be chosen."""
+    pool = a_pool(env, lambda_config=MIGRATION)
+    client = a_client(
+        env, pool, explicit_auth_flows=CHOICE, prevent_user_existence_errors="ENABLED" if hides else "LEGACY"
+    )
+    given = {"USERNAME": "nobody", "PASSWORD": PASSWORD, **preference}
+    with pytest.raises(errors.UnexpectedLambda, match="^UserMigration"):
+        step = flow.begin(env, client, flow="USER_AUTH", given=given, origin=Origin())
+        assert isinstance(step, Ask)
+        flow.answer(
+            env,
+            client,
+            challenge="SELECT_CHALLENGE",
+            session=step.handle,
+            given=given | {"ANSWER": "PASSWORD"},
+            origin=Origin(),
+        )
+
+
+def test_an_unknown_name_that_prefers_another_factor_is_not_known(env: Env) -> None:
+    pool = a_pool(env, lambda_config=MIGRATION)
+    client = a_client(env, pool, explicit_auth_flows=CHOICE, prevent_user_existence_errors="LEGACY")
+    given = {"USERNAME": "nobody", "PREFERRED_CHALLENGE": "PASSWORD_SRP", "SRP_A": "ff"}
+    with pytest.raises(errors.UserNotFound):
+        flow.begin(env, client, flow="USER_AUTH", given=given, origin=Origin())
 
 
 def test_user_migration_is_never_asked_in_srp(env: Env) -> None:
