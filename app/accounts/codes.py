@@ -276,10 +276,10 @@ def forget(env: Env, user: User, *, purpose: str) -> None:
 
 
 def _link(env: Env, client: Client, user: User, code: str) -> str | None:
-    """To the page that takes the code (reference: 2.6), where the pool wants links and the client has
-    pages; otherwise the code itself has to do. Also without a domain: the path form works for every pool."""
+    """To the page that takes the code (reference: 2.6), where the pool wants links. A pool needs no domain for it: the
+    path form works for every one."""
     pool = client.pool
-    if not messages.by_link(pool) or "code" not in client.oauth_flows:
+    if not messages.by_link(pool):
         return None
     mine = (Domain.pool_id == pool.id, Domain.custom.is_(True), Domain.served)
     custom = env.db.scalar(select(Domain.domain).where(*mine))

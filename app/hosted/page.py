@@ -38,17 +38,22 @@ F = TypeVar("F", bound=PlainForm)
 
 
 def page(
-    template: str, make: Callable[[Client], F], facts: Callable[[Client], Mapping[str, object]] | None = None
+    template: str,
+    make: Callable[[Client], F],
+    facts: Callable[[Client], Mapping[str, object]] | None = None,
+    *,
+    for_any_client: bool = False,
 ) -> Callable[[Callable[[Env, Client, F], Response]], Callable[[], Response]]:
     """A page with one form. `make` makes the form, `facts` says what else the template shows; the view gets a form
-    whose shape is right, does one thing, and says where to go."""
+    whose shape is right, does one thing, and says where to go. A page `for_any_client` is there for clients without the
+    code grant too: one that leads to no sign-in."""
 
     def decorate(view: Callable[[Env, Client, F], Response]) -> Callable[[], Response]:
         @wraps(view)
         def visited() -> Response:
             request.max_content_length = LARGEST
             env = web.current_env()
-            client = asking(env)
+            client = asking(env, for_any_client=for_any_client)
             form = make(client)
             said, status = memory.said(client.pool), 200
             if request.method == "POST":
@@ -73,7 +78,7 @@ def page(
     return decorate
 
 
-def asking(env: Env) -> Client:
+def asking(env: Env, *, for_any_client: bool) -> Client:
     """The client that the query names. One that is unknown, or would be answered elsewhere than it has registered,
     gets no page, and nobody is sent anywhere (RFC 6749, 4.1.2.1; requirements: 10)."""
     client_id, pool = _once("client_id") or "", web.current_pool()
@@ -81,7 +86,7 @@ def asking(env: Env) -> Client:
         client = find.client(env, client_id, pool)
     except UnknownClient:
         raise Stop("unknown_client", error_page.unknown_client(env, pool, client_id)) from None
-    if "code" not in client.oauth_flows:
+    if "code" not in client.oauth_flows and not for_any_client:
         raise Stop("no_pages")
     redirect_uri = _once("redirect_uri")
     if redirect_uri is not None and not client.redirects_to(redirect_uri):

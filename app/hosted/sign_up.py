@@ -104,7 +104,7 @@ def link_form(client: Client) -> LinkForm:
     return form
 
 
-@page("confirm_link.html", link_form)
+@page("confirm_link.html", link_form, for_any_client=True)
 def confirm_link(env: Env, client: Client, form: LinkForm) -> Response:
     """Take the code of a mail's link by one button. Nobody is signed in: the link does not say to which application it
     leads back."""
@@ -115,8 +115,9 @@ def confirm_link(env: Env, client: Client, form: LinkForm) -> Response:
 @bp.route("/confirmuser", methods=["GET", "POST"])
 @bp.route("/confirmUser", methods=["GET", "POST"])
 def confirm_user() -> Response:
-    """Where the links of mails lead; without a code, the page where one is typed in, as in Cognito."""
-    return confirm_link() if "confirmation_code" in request.args else confirm()
+    """Where the links of mails lead, also those that were cut off; without anything of a link, the page where a code is
+    typed in, as in Cognito."""
+    return confirm_link() if {"user_name", "confirmation_code"} & set(request.args) else confirm()
 
 
 def _refusing_bad_link(act: Callable[..., str], client: Client) -> str:

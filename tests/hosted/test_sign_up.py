@@ -313,6 +313,16 @@ def test_a_bad_link_says_so_when_it_is_opened(visitor: Visitor, by_link: Place, 
     assert visitor.open(str(mail.link)).status == 410
 
 
+@pytest.mark.parametrize("cut", ["&confirmation_code", "confirmation_code", "_code="])
+def test_a_link_that_was_cut_off_says_so_too(visitor: Visitor, by_link: Place, sent: Sent, cut: str) -> None:
+    """Mail programs break long lines. A page that asks for the code would ask for what is in no mail."""
+    sign_up(visitor, by_link)
+    (mail,) = sent(ADDRESS)
+    page = visitor.open(str(mail.link).partition(cut)[0])
+    assert (page.status, page.title) == (410, "This link does not work")
+    assert visitor.open(str(mail.link)).title == "Confirm your account"
+
+
 def test_opening_links_is_no_way_to_guess_a_code(visitor: Visitor, by_link: Place, sent: Sent) -> None:
     sign_up(visitor, by_link)
     (mail,) = sent(ADDRESS)
@@ -404,7 +414,8 @@ def test_a_new_code_comes_as_a_link_and_one_for_a_password_does_not(
     assert (newest.purpose, newest.link) == ("forgot_password", None)
 
 
-def test_a_client_without_pages_gets_codes(app: Flask, sent: Sent) -> None:
+def test_the_link_of_a_client_without_pages_confirms_too(app: Flask, visitor: Visitor, sent: Sent) -> None:
+    """Its pool sends links: an application that uses the API alone may have no page for a code (reference: 2.6)."""
     option = {"default_email_option": "CONFIRM_WITH_LINK"}
     place = a_place(
         app,
@@ -418,7 +429,10 @@ def test_a_client_without_pages_gets_codes(app: Flask, sent: Sent) -> None:
         )
     )
     (mail,) = sent(ADDRESS)
-    assert mail.link is None and mail.body == f"Your verification code is {mail.code}"
+    assert visitor.open(str(mail.link)).title == "Confirm your account"
+    assert visitor.press().title == "Your account is confirmed"
+    assert visitor.open(str(mail.link)).title == "This link does not work"
+    assert visitor.open(place.path("login")).title == "This page cannot be shown"
 
 
 def test_the_link_leads_to_the_pools_own_domain(app: Flask, by_link: Place, visitor: Visitor, sent: Sent) -> None:
