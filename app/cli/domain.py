@@ -38,6 +38,7 @@ def list_domains(environment: Open, as_json: bool) -> None:
 def prove(environment: Open, name: str, as_json: bool) -> None:
     """Look for the proof of a domain now, and say what was found."""
     with environment() as env:
+        _existing(env, name)
         domains.prove(env, name)
     _tell_served(name, "has been proven and is served", as_json)
 
@@ -50,13 +51,17 @@ def prove(environment: Open, name: str, as_json: bool) -> None:
 def accept(environment: Open, name: str, yes: bool, as_json: bool) -> None:
     """Serve a domain on your own word, without a proof: for one that leads here already."""
     with environment() as env:
-        row = domains.named(env, name)
-        if row is None:
-            raise ResourceNotFound(domains.NO_SUCH)
-        if not yes:
-            click.confirm(f"Does {name} belong to whoever has the pool {row.pool_id}?", abort=True)
+        row = _existing(env, name)
+        printing.confirm(yes, f"Does {name} belong to whoever has the pool {row.pool_id}?", as_json)
         domains.accept(env, row)
     _tell_served(name, "is served", as_json)
+
+
+def _existing(env: Env, name: str) -> Domain:
+    row = domains.named(env, name)
+    if row is None:
+        raise ResourceNotFound(f"There is no custom domain {name}; `cognate domain list` shows them.")
+    return row
 
 
 def _tell_served(name: str, how: str, as_json: bool) -> None:

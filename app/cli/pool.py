@@ -131,7 +131,7 @@ def apply(
                 if as_json:
                     printing.json({"pool_id": None, "changes": lines})
                 return
-            _confirm(yes, "Make this pool?", as_json)
+            printing.confirm(yes, "Make this pool?", as_json)
         done = Done()
         try:
             _apply(env, found, given, done, prune=prune, retire_misfits=retire_misfits, yes=yes, as_json=as_json)
@@ -187,7 +187,7 @@ def _apply(
         for line in _lines(planned, differences):
             say(line)
         planned.refuse(retire_misfits=retire_misfits)
-        _confirm(yes, f"Change the pool {found.id} ({found.name})?", as_json)
+        printing.confirm(yes, f"Change the pool {found.id} ({found.name})?", as_json)
     try:
         if planned.after:
             changes.begin(env, found, planned, runner=runner, retire_misfits=retire_misfits)
@@ -237,7 +237,7 @@ def _reverted(env: Env, found: Pool, *, retire_misfits: bool, yes: bool, as_json
         _run(env, found, runner, retire_misfits, say)
         found = find.pool(env, found.id)
     elif begun is not None:
-        _confirm(yes, f"Give up the change of {found.id} ({found.name}) that is under way?", as_json)
+        printing.confirm(yes, f"Give up the change of {found.id} ({found.name}) that is under way?", as_json)
         changes.give_up(env, found, runner=runner)
         _run(env, found, runner, retire_misfits, say)
         return "given up"
@@ -249,7 +249,7 @@ def _reverted(env: Env, found: Pool, *, retire_misfits: bool, yes: bool, as_json
     for line in _lines(planned, blueprint.Differences({}, ())):
         say(line)
     planned.refuse(retire_misfits=retire_misfits)
-    _confirm(yes, f"Undo the last change of {found.id} ({found.name})?", as_json)
+    printing.confirm(yes, f"Undo the last change of {found.id} ({found.name})?", as_json)
     changes.begin(env, found, planned, runner=runner, retire_misfits=retire_misfits)
     _run(env, found, runner, retire_misfits, say)
     return "undone"
@@ -345,11 +345,6 @@ def _lines(planned: Plan, differences: blueprint.Differences) -> Iterator[str]:
         yield f"{count(number, 'value')} of {name} put aside; `revert` brings them back."
     for name, misfits in planned.misfits.items():
         yield f"{count(misfits.count, 'value')} of {name} not fitting: {', '.join(misfits.users)}"
-
-
-def _confirm(yes: bool, question: str, as_json: bool) -> None:
-    if not yes:
-        click.confirm(question, abort=True, err=as_json)
 
 
 def _go_on(env: Env, found: Pool, wanted: Wanted, runner: str, retire_misfits: bool, say: Say) -> None:

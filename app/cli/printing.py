@@ -92,6 +92,12 @@ def telling(as_json: bool) -> Say:
     return lambda sentence: click.echo(sentence, err=as_json)
 
 
+def confirm(yes: bool, question: str, as_json: bool) -> None:
+    """Ask, unless `yes` was said beforehand; beside JSON on standard error. Raises click.Abort for any other answer."""
+    if not yes:
+        click.confirm(question, abort=True, err=as_json)
+
+
 def count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 

@@ -69,3 +69,11 @@ def test_a_domain_that_nobody_has_is_refused(run: Run) -> None:
     for command in (["prove"], ["accept", "--yes"]):
         done = run("domain", *command, "nobody.example.com")
         assert isinstance(done.exception, errors.ResourceNotFound), done.output
+        assert done.exception.message.startswith("There is no custom domain nobody.example.com; ")
+
+
+def test_a_question_is_no_part_of_the_json(run: Run, env: Env) -> None:
+    domains.create(env, a_pool(env), domain=NAME, custom=True, settings={})
+    done = run("domain", "accept", NAME, "--json", typed="y\n")
+    assert json.loads(done.stdout) == {"domain": NAME, "status": "ACTIVE"}
+    assert "belong to whoever" in done.stderr
