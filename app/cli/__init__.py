@@ -63,7 +63,9 @@ def _status() -> int:
         return WRONG
     except click.UsageError as wrong:
         asked = wrong.ctx.command_path if wrong.ctx else "cognate"
-        return _failed(WRONG, f"{wrong.format_message().rstrip('.')}; see `{asked} --help`.")
+        told = wrong.format_message()
+        told += "" if told.endswith((".", "?")) else "."
+        return _failed(WRONG, f"{told} See `{asked} --help`.")
     except click.ClickException as wrong:
         return _failed(REFUSED, wrong.format_message())
     except click.Abort:

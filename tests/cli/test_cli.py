@@ -240,10 +240,11 @@ def test_migrating_says_so_and_can_be_repeated(run: Run, tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense"], "No such command 'nonsense'; see `cognate --help`."),
-        (["pool", "show"], "Missing argument 'POOL'; see `cognate pool show --help`."),
-        (["user", "list", "p", "--limit", "0"], "Invalid value for '--limit': 0 is not in the range x>=1; see "),
+        (["nonsense"], "No such command 'nonsense'. See `cognate --help`."),
+        (["pool", "show"], "Missing argument 'POOL'. See `cognate pool show --help`."),
+        (["user", "list", "p", "--limit", "0"], "Invalid value for '--limit': 0 is not in the range x>=1. See "),
         (["serve", "--port", "1"], "No such option"),
+        (["pool", "lst"], "No such command 'lst'. Did you mean 'list'? See `cognate pool --help`."),
     ],
 )
 def test_a_wrong_command_is_one_line_too(
