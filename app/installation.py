@@ -47,8 +47,9 @@ class Secrets:
     cookies: bytes
 
 
-def prepare(settings: Settings) -> None:
-    """Make what an installation begins with: the data directory, SQLite's file and the key. Raises SettingsError.
+def prepare(settings: Settings) -> Path | None:
+    """Make what an installation begins with: the data directory, SQLite's file and the key. Returns the key's file if
+    it has been made. Raises SettingsError.
 
     For `migrate` and `demo` only. Whatever else is started in a wrong directory must leave nothing there, above all no
     key: the next command would take it for the installation's own.
@@ -56,12 +57,13 @@ def prepare(settings: Settings) -> None:
     _make_database_file(settings)
     path = settings.data_dir / KEY_FILE
     if settings.key or settings.key_file or os.path.exists(path):
-        return
+        return None
     # A database that has secrets needs the key that they were sealed with. (Of two that migrate at once, the other
     # may have made both since.)
     if _has_secrets(settings) and not os.path.exists(path):
         raise _missing_key(settings)
     _make(path)
+    return path.absolute()
 
 
 def demand_database(settings: Settings) -> None:

@@ -124,13 +124,15 @@ def serve() -> None:
 def migrate(as_json: bool) -> None:
     """Bring the database to this version; for a new installation, make the data directory and the key."""
     settings = _settings()
-    installation.prepare(settings)
+    made = installation.prepare(settings)
     app = create_app(settings)
     with working("Migrating the database"):
         installation.migrate(app, app.extensions["cognate"].seal)
     if as_json:
-        printing.json({"revision": installation.revisions()[-1]})
+        printing.json({"revision": installation.revisions()[-1], "key_made": str(made) if made else None})
     else:
+        if made:
+            click.echo(f"Made the key {made}: keep a copy of it where the backups of the database are not.")
         click.echo("The database is up to date.")
 
 
