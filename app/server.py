@@ -7,6 +7,7 @@ migrations. Workers read the same environment and build their own application.
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -139,11 +140,10 @@ def _sweep_now_and_then(app: Flask) -> None:
 
 def check(settings: Settings) -> str:
     """Refuse to start where nothing could be answered. Returns the IP address to listen on. Raises SettingsError."""
-    address = _free_address(settings)
     app = create_app(settings)
     installation.demand_ready(app)
     disconnect(app)
-    return address
+    return free_address(settings)
 
 
 def disconnect(app: Flask) -> None:
@@ -155,8 +155,11 @@ def disconnect(app: Flask) -> None:
         db.engine.dispose()
 
 
-def _free_address(settings: Settings) -> str:
-    """granian wants a number, and lets two servers listen on one port (SO_REUSEPORT): each would get some requests."""
+def free_address(settings: Settings) -> str:
+    """The IP address to listen on, if nothing listens there on the port yet. Raises SettingsError.
+
+    granian wants a number, and lets two servers listen on one port (SO_REUSEPORT): each would get some requests.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -166,6 +169,7 @@ def _free_address(settings: Settings) -> str:
             probe.bind(address)
         return str(address[0])
     except OSError as error:
-        raise SettingsError(
-            f"COGNATE_HOST {settings.host} and COGNATE_PORT {settings.port} cannot be listened on: {error.strerror}."
-        ) from None
+        what = f"COGNATE_HOST {settings.host} and COGNATE_PORT {settings.port} cannot be listened on: {error.strerror}."
+        if error.errno == errno.EADDRINUSE:
+            what += " Stop the other server, or give another port in COGNATE_PORT."
+        raise SettingsError(what) from None

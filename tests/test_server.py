@@ -243,7 +243,7 @@ def test_a_second_server_on_the_port_is_refused(server: Serve) -> None:
     first = server().start()
     second = server(port=str(first.port))
     assert second.spawn().wait(timeout=WITHIN) == 2
-    assert f"COGNATE_PORT {first.port} cannot be listened on: Address already in use." in second.log
+    assert f"COGNATE_PORT {first.port} cannot be listened on: Address already in use. Stop the other" in second.log
     assert first.get("/healthz").status_code == 200
 
 

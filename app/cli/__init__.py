@@ -144,6 +144,9 @@ def demo_command(seed_only: bool, as_json: bool) -> None:
     settings = _settings()
     if not settings.development:
         raise SettingsError("The demo has a known user and an open outbox: it needs COGNATE_MODE=development.")
+    if not seed_only:
+        # Before anything is changed: the other server may be serving this very demo, under another address.
+        server.free_address(settings)
     installation.prepare(settings)
     app = create_app(settings)
     with working("Making the demo"):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -223,7 +224,6 @@ def test_an_empty_database_says_what_to_run(
     monkeypatch.setenv("COGNATE_DATABASE_URL", f"sqlite:///{tmp_path}/empty.sqlite")
     monkeypatch.setattr(server, "create_app", cli.create_app)
     monkeypatch.setenv("COGNATE_PORT", "1")
-    monkeypatch.setattr(server, "_free_address", lambda settings: settings.host)
     done = run(*arguments)
     assert isinstance(done.exception, SettingsError)
     assert str(done.exception) == "The database is empty; run `cognate migrate` with the same settings."
@@ -315,6 +315,21 @@ def test_from_nothing_to_an_access_key(tmp_path: Path) -> None:
     revoked = cognate("access-key", "revoke", "AKIANOBODY", environ=environ)
     assert (revoked.returncode, revoked.stdout) == (1, "")
     assert revoked.stderr.startswith("cognate: There is no access key AKIANOBODY") and revoked.stderr.count("\n") == 1
+
+
+def test_a_demo_whose_port_is_taken_makes_and_prints_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server on that port may be serving the same demo: its clients' redirect URIs would be changed under it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for name, value in {"MODE": "development", "DATA_DIR": f"{tmp_path}/new", "DATABASE_URL": ""}.items():
+            monkeypatch.setenv(PREFIX + name, value)
+        monkeypatch.setenv(f"{PREFIX}PORT", str(taken.getsockname()[1]))
+        done = run("demo")
+    assert isinstance(done.exception, SettingsError) and "another port in COGNATE_PORT" in str(done.exception)
+    assert done.output == "" and not (tmp_path / "new").exists()
 
 
 READING = [
