@@ -25,6 +25,8 @@ from tests.cli.conftest import KEY_TEXT, Run
 from tests.conftest import KEY, Clock
 from tests.ports import free_port
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "command-line.md"
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -330,6 +332,17 @@ def test_a_demo_whose_port_is_taken_makes_and_prints_nothing(
         done = run("demo")
     assert isinstance(done.exception, SettingsError) and "another port in COGNATE_PORT" in str(done.exception)
     assert done.output == "" and not (tmp_path / "new").exists()
+
+
+def test_the_table_of_the_documentation_has_every_command() -> None:
+    listed = set()
+    for cell in re.findall(r"(?m)^\| (`cognate .*?) \| ", DOCUMENT.read_text()):
+        first, *others = re.findall("`(.+?)`", cell)  # `cognate domain prove NAME`, `accept`
+        names = tuple(word for word in first.split()[1:] if word.islower())
+        listed |= {names, *((*names[:-1], other) for other in others)}
+    every = set(commands(cli.cognate))
+    groups = {names[:length] for names in every for length in range(len(names))}
+    assert listed == every - groups
 
 
 READING = [
