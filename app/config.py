@@ -154,7 +154,9 @@ class Settings:
     database_pool: int = _setting(
         6, _number(2, 100), "database connections that one worker keeps at most; more than threads"
     )
-    key: bytes = _setting(b"", _key, "the key-encryption key, 32 bytes in base64; empty: see key_file", secret=True)
+    key: bytes = _setting(
+        b"", _key, "the key-encryption key, 32 bytes in base64; empty: see COGNATE_KEY_FILE", secret=True
+    )
     key_file: Path | None = _setting(
         None,
         _optional_path,
