@@ -64,10 +64,13 @@ MEANINGS = {
 
 
 def application(env: Env) -> RelyingParty:
-    """The relying party, as the file of the demo describes it. 404 where there is none."""
+    """The relying party, as the file of the demo describes it. 404 where there is none. Raises Failed where another
+    server was started on the same data directory: the clients' URLs are that one's."""
     facts = seed.written(env.settings)
     if facts is None:
         abort(404)
+    if facts["base_url"] != env.settings.base_url:
+        raise Failed(f"The demo of this data directory has since been started at {facts['base_url']}.")
     client = facts["clients"]["app"]
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     return RelyingParty(
@@ -215,7 +218,8 @@ def _to(url: str) -> Response:
 
 @bp.errorhandler(Failed)
 def unusable(failed: Failed) -> Response:
-    """The server does not know the demo that the file describes: its pool was deleted, or the database is another."""
+    """The server does not know the demo that the file describes: its pool was deleted, or the database is another, or
+    it is served elsewhere."""
     return _without_party(503, problem=str(failed))
 
 

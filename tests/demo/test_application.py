@@ -366,6 +366,15 @@ def test_a_server_without_a_demo_has_no_application(http: FlaskClient) -> None:
     assert http.post("/demo/refresh").status_code == 404
 
 
+def test_a_demo_that_was_started_again_under_another_address_says_which(
+    env: Env, http: FlaskClient, facts: dict[str, Any]
+) -> None:
+    seed.prepare(replace(env, settings=replace(env.settings, base_url="http://localhost:8081")))
+    for path in ("/demo", "/demo/sign-in"):
+        answer = http.get(path)
+        assert answer.status_code == 503 and "has since been started at http://localhost:8081." in answer.text
+
+
 def test_a_demo_whose_pool_is_gone_says_so(env: Env, http: FlaskClient, facts: dict[str, Any]) -> None:
     file = env.settings.data_dir / "demo.json"
     file.write_text(file.read_text().replace(facts["pool_id"], "us-east-1_gone00000"))
