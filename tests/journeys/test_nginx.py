@@ -105,6 +105,17 @@ def test_a_stranger_cannot_choose_a_host(server: RunningServer, outside: request
     assert requests.get(server.base_url + path, headers=claims, timeout=WITHIN).status_code == 200
 
 
+def test_a_stranger_cannot_choose_what_the_log_is_searched_for(
+    server: RunningServer, proxy: nginx.Configured, outside: requests.Session
+) -> None:
+    chosen = "somebody-elses-request"
+    answer = outside.get(f"{server.demo['base_url']}/healthz", headers={"X-Request-Id": chosen}, timeout=WITHIN)
+    assert answer.headers["X-Request-Id"] != chosen
+    # A proxy that passed it on would have been believed.
+    answer = requests.get(f"{server.base_url}/healthz", headers={"X-Request-Id": chosen}, timeout=WITHIN)
+    assert answer.headers["X-Request-Id"] == chosen
+
+
 def test_half_a_request_holds_no_thread_of_the_server(
     server: RunningServer, proxy: nginx.Configured, outside: requests.Session
 ) -> None:
