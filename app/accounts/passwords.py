@@ -267,7 +267,7 @@ def _end_what_it_began(
     begun_before: datetime | None = None,
 ) -> None:
     if pool.ends_sessions_with_password:
-        revoke.everything_of(env, user, but=asking.id if asking else None, begun_before=begun_before)
+        revoke.sessions_before(env, user, but=asking.id if asking else None, begun_before=begun_before)
     recovery_codes.end(env, user)
     env.db.execute(delete(Attempt).where(Attempt.user_sub == user.sub, Attempt.used_at.is_(None)))
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))

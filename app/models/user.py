@@ -73,9 +73,17 @@ class User(Base):
     created_at: Mapped[datetime]
     modified_at: Mapped[datetime]
     signed_out_at: Mapped[datetime | None]
+    """When the user last signed out everywhere, or was signed out. It ends what was given before, and the marks of
+    known browsers (accounts.known)."""
+    sessions_ended_at: Mapped[datetime | None]
+    """When a new password last ended what was given before. Browsers stay known: whoever is being attacked sets one."""
 
     memberships: Mapped[list[Membership]] = relationship(viewonly=True, lazy="raise")
     """Of groups; there only where tokens are made (tokens.claims.WITH_GROUPS)."""
+
+    def has_ended(self, given_at: datetime) -> bool:
+        """Whether what rests on a sign-in of that moment has been ended since, with all that was given before."""
+        return any(ended is not None and given_at < ended for ended in (self.signed_out_at, self.sessions_ended_at))
 
     @property
     def confirmed(self) -> bool:

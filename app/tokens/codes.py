@@ -130,8 +130,8 @@ def redeem(
         user = env.db.scalars(held, {"sub": taken.user_sub}).unique().one_or_none()
         if user is None or not user.enabled:
             raise errors.InvalidGrant("The user does not exist or is disabled.")
-        if user.signed_out_at is not None and taken.auth_time < user.signed_out_at:
-            raise errors.InvalidGrant("The user has signed out everywhere since.")
+        if user.has_ended(taken.auth_time):
+            raise errors.InvalidGrant("The user has signed out everywhere since, or has a new password.")
         opened = issue.open_session(
             env,
             client,

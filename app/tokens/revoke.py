@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, update
@@ -12,16 +13,25 @@ from app.models import BrowserSession, Client, LoginSession, User
 from app.tokens import issue
 
 
-def everything_of(env: Env, user: User, *, but: str | None = None, begun_before: datetime | None = None) -> None:
-    """End all sessions of a user, of every client and browser, and what was begun in them: a code that is redeemed
-    after this moment (or that of `begun_before`), from a sign-in before it, gives nothing (tokens.codes). The login
-    session `but` goes on. Inside a transaction.
+def everything_of(env: Env, user: User) -> None:
+    """Sign a user out everywhere: end all sessions, of every client and browser, what was begun in them, and what
+    browsers are known by (accounts.known). Inside a transaction."""
+    _end_all(env, user, {"signed_out_at": env.now()})
+
+
+def sessions_before(env: Env, user: User, *, but: str | None = None, begun_before: datetime | None = None) -> None:
+    """End all sessions that rest on a password which has been replaced, and what was begun in them before this moment,
+    or before `begun_before`. The login session `but` goes on, and browsers stay known. Inside a transaction."""
+    _end_all(env, user, {"sessions_ended_at": begun_before or env.now()}, but=but)
+
+
+def _end_all(env: Env, user: User, moment: Mapping[str, datetime], *, but: str | None = None) -> None:
+    """A code that is redeemed after the moment, from a sign-in before it, gives nothing (tokens.codes).
 
     The user's row first. Whoever opens a session holds it until he has committed; sessions that are ended after it was
     waited for are all there are.
     """
-    moment = begun_before or env.now()
-    env.db.execute(update(User).where(User.sub == user.sub).values(signed_out_at=moment))
+    env.db.execute(update(User).where(User.sub == user.sub).values(moment))
     _end(env, LoginSession.user_sub == user.sub, *([LoginSession.id != but] if but else []))
     env.db.execute(delete(BrowserSession).where(BrowserSession.user_sub == user.sub))
 

@@ -9,6 +9,7 @@ from app import errors
 from app.accounts import administer, known, limits, lockout, passwords, sign_up
 from app.env import Env, Origin
 from app.models import Client, LoginSession, OutboxMessage, User
+from app.pools import own_settings
 from app.signin import flow, granting
 from app.signin.state import Ask, Granted
 from app.tokens import revoke
@@ -122,6 +123,18 @@ def test_signing_out_everywhere_ends_the_marks_that_were_made_before(
     assert not is_known(env, client, alice, at(marks))
     clock.forward(seconds=2)
     assert is_known(env, client, alice, at(known.marked(env, client.pool, alice, marks)))
+
+
+def test_a_new_password_ends_no_mark_where_it_ends_sessions_either(
+    env: Env, client: Client, alice: User, clock: Clock
+) -> None:
+    pool = own_settings.configure(env, client.pool, own_settings.PRESETS["recommended"])
+    marks = known.marked(env, pool, alice, "")
+    clock.forward(seconds=2)
+    passwords.set_by_administrator(env, pool, username="alice", password="Another-horse-8", permanent=True)
+    assert is_known(env, client, alice, at(marks))
+    guess_until_locked(env, client, STRANGER)
+    assert isinstance(try_it(env, client, "Another-horse-8", at(marks)), Granted)
 
 
 def test_whoever_was_deleted_is_known_nowhere(env: Env, client: Client, alice: User) -> None:
