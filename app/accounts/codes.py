@@ -243,16 +243,6 @@ def take(env: Env, pool: Pool, sub: str, *, purpose: str, code: str, hiding: boo
     return Taken(taken.attribute, taken.destination, disputed)
 
 
-def check(env: Env, pool: Pool, who: str, *, purpose: str, code: str) -> None:
-    """Refuse what `take` would refuse, and leave a right code as it is. Inside a transaction, in which a wrong guess is
-    counted: it is counted before it is compared, and taken back where it was right. Raises errors.CodeMismatch,
-    ExpiredCode."""
-    refusal, found, _ = _guessed(env, pool, who, purpose, code, True)
-    if refusal is not None or found is None:
-        raise refusal or errors.CodeMismatch
-    env.db.execute(update(Code).where(Code.id == found).values(tries=Code.tries - 1))
-
-
 def miss(env: Env, pool: Pool, who: str, *, purpose: str, code: str, hiding: bool) -> errors.Refusal:
     """What `take` would say, for somebody whom no code can help: the guess counts all the same, and the right one is a
     mismatch too. Inside a transaction. `who` is a `subject`."""
@@ -284,8 +274,13 @@ def _link(env: Env, client: Client, user: User, code: str) -> str | None:
     mine = (Domain.pool_id == pool.id, Domain.custom.is_(True), Domain.served)
     custom = env.db.scalar(select(Domain.domain).where(*mine))
     base = f"https://{custom}" if custom else f"{env.settings.base_url}/{pool.id}"
-    query = urlencode({"client_id": client.id, "user_name": user.username, "confirmation_code": code})
-    return f"{base}/confirmUser?{query}"
+    told = {"client_id": client.id, "user_name": user.username, "confirmation_code": code}
+    return f"{base}/confirmUser?{urlencode({**told, 'signature': signature(env, user.sub, code)})}"
+
+
+def signature(env: Env, who: str, code: str) -> str:
+    """Of the link with a code: whoever has it was sent the code, and does not guess."""
+    return env.keyed.digest("link", f"{who} {code}")
 
 
 def _guessed(

@@ -26,8 +26,6 @@ PER_HOUR = {
     "change_password": 5,
     "send_attribute_code": 5,
     "verify_attribute": 15,
-    # Links of mails that are opened by people, and by the programs that look at their mails.
-    "open_link": 30,
     # Codes that come first in a sign-in, which anybody can have sent who knows a name. (Not the service's: it lets
     # mailboxes be flooded.)
     "sign_in_code": 20,

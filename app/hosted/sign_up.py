@@ -10,7 +10,7 @@ from flask import Response, request
 from app import errors, web
 from app.accounts import links
 from app.accounts import sign_up as accounts
-from app.env import Env
+from app.env import Env, Origin
 from app.hosted import memory, words
 from app.hosted.errors import Stop
 from app.hosted.forms import ConfirmForm, LinkForm, ResendForm, SignUpForm, sign_up_form
@@ -108,7 +108,7 @@ def link_form(client: Client) -> LinkForm:
 def confirm_link(env: Env, client: Client, form: LinkForm) -> Response:
     """Take the code of a mail's link by one button. Nobody is signed in: the link does not say to which application it
     leads back."""
-    done = _refusing_bad_link(links.follow, client)
+    done = _refusing_bad_link(links.follow, client, origin=web.origin())
     raise Stop("email_verified" if done == links.VERIFY_EMAIL else "confirmed")
 
 
@@ -120,14 +120,15 @@ def confirm_user() -> Response:
     return confirm_link() if {"user_name", "confirmation_code"} & set(request.args) else confirm()
 
 
-def _refusing_bad_link(act: Callable[..., str], client: Client) -> str:
+def _refusing_bad_link(act: Callable[..., str], client: Client, **given: Origin) -> str:
     try:
         return act(
             web.current_env(),
             client,
             username=request.args.get("user_name") or "",
             code=request.args.get("confirmation_code") or "",
-            origin=web.origin(),
+            signature=request.args.get("signature") or "",
+            **given,
         )
     except (errors.CodeMismatch, errors.ExpiredCode, errors.LimitExceeded):
         raise Stop("bad_link") from None

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
 from app import errors
-from app.accounts import administer, profile
+from app.accounts import administer, find, profile
 from app.accounts import sign_up as accounts
 from app.env import Env, Message, Origin
 from app.messaging.outbox import Outbox
-from app.models import OutboxMessage, User
+from app.models import Code, OutboxMessage, User
 from app.pools import domains
 from tests.build import PASSWORD
 from tests.conftest import Clock
@@ -303,9 +304,17 @@ def test_a_bad_link_says_so_when_it_is_opened(visitor: Visitor, by_link: Place, 
     """The same for a wrong code, a cut one, somebody who does not exist, and one that is too old."""
     sign_up(visitor, by_link)
     (mail,) = sent(ADDRESS)
-    good = {"user_name": "bob", "confirmation_code": str(mail.code)}
+    good = dict(parse_qsl(urlsplit(str(mail.link)).query))
     wrong = f"{(int(mail.code or 0) + 1) % 1_000_000:06}"
-    for bad in ({"confirmation_code": wrong}, {"confirmation_code": ""}, {"user_name": ""}, {"user_name": "nobody"}):
+    for bad in (
+        {"confirmation_code": wrong},
+        {"confirmation_code": ""},
+        {"user_name": ""},
+        {"user_name": "nobody"},
+        {"signature": ""},
+        {"signature": good["signature"][:-1]},
+        {"signature": "\xe9"},
+    ):
         page = visitor.open(by_link.path("confirmUser", **(good | bad)))
         assert (page.status, page.title) == (410, "This link does not work"), bad
     assert visitor.open(str(mail.link)).title == "Confirm your account"
@@ -323,13 +332,36 @@ def test_a_link_that_was_cut_off_says_so_too(visitor: Visitor, by_link: Place, s
     assert visitor.open(str(mail.link)).title == "Confirm your account"
 
 
-def test_opening_links_is_no_way_to_guess_a_code(visitor: Visitor, by_link: Place, sent: Sent) -> None:
+def test_a_stranger_neither_guesses_at_a_code_by_links_nor_uses_its_guesses_up(
+    visitor: Visitor, by_link: Place, sent: Sent
+) -> None:
+    """Of an address that somebody changes, too: otherwise codes for that are taken for an access token only."""
+
+    def change_address(env: Env) -> None:
+        user = find.existing(env, by_link.pool, "bob").user
+        profile.update_attributes(env, by_link.client, user, attributes={"email": "new@example.com"})
+
     sign_up(visitor, by_link)
-    (mail,) = sent(ADDRESS)
-    for guess in range(5):
-        code = f"{(int(mail.code or 0) + 1 + guess) % 1_000_000:06}"
-        assert visitor.open(by_link.path("confirmUser", user_name="bob", confirmation_code=code)).status == 410
-    assert visitor.open(str(mail.link)).status == 410, "the code has died of five guesses"
+    for _ in range(2):
+        mail = sent()[0]
+        right = {"user_name": "bob", "confirmation_code": str(mail.code)}
+        for code in (str(mail.code), *(f"{(int(mail.code or 0) + n) % 1_000_000:06}" for n in range(1, 25))):
+            for signature in ({}, {"signature": "A" * 43}):
+                page = visitor.open(by_link.path("confirmUser", **right | {"confirmation_code": code} | signature))
+                assert page.status == 410
+        assert by_link.do(lambda env: [code.tries for code in env.db.scalars(select(Code))]) == [0]
+        visitor.open(str(mail.link))
+        assert visitor.press().status == 200
+        by_link.do(change_address)
+
+
+def test_a_link_made_for_one_user_does_nothing_for_another(visitor: Visitor, by_link: Place, sent: Sent) -> None:
+    sign_up(visitor, by_link)
+    given = dict(parse_qsl(urlsplit(str(sent(ADDRESS)[0].link)).query))
+    sign_up(visitor, by_link, username="carol", email="carol@example.com")
+    code = str(sent("carol@example.com")[0].code)
+    for other in ({"user_name": "carol"}, {"user_name": "carol", "confirmation_code": code}):
+        assert visitor.open(by_link.path("confirmUser", **given | other)).status == 410
 
 
 def signed_in_user(place: Place) -> User:
