@@ -133,8 +133,8 @@ def renewed(
     errors.InvalidTarget, after which the refresh token is still good.
     """
     scope, audience = found.session.scope, found.session.audience
-    # What a sign-in by the API gives depends on no OAuth setting.
-    if scope != claims.API_SCOPE or resource is not None:
+    # What a sign-in by the API gives depends on no OAuth setting. At the pages it was granted by one.
+    if scope != claims.API_SCOPE or found.session.browser_session_id is not None or resource is not None:
         defined = resources.of(env, client.pool)
         scope = defined.still(client, scope)
         if not scope:

@@ -7,8 +7,9 @@ from flask.testing import FlaskClient
 
 from app import errors
 from app.env import Env, Origin
-from app.pools import resource_servers
+from app.pools import app_clients, find, resource_servers
 from app.tokens import refresh
+from app.tokens.claims import API_SCOPE
 from tests import build
 from tests.oauth.relying_party import RelyingParty, error
 
@@ -60,3 +61,17 @@ def test_where_no_scope_is_left_there_are_no_tokens(party: RelyingParty) -> None
     define(party, "read")
     assert error(party.redeem(code)) == "invalid_grant", "it was used"
     assert party.refresh(token).json["scope"] == "api/read"
+
+
+@pytest.mark.parametrize("oauth", [True, False])
+def test_whoever_was_granted_nothing_but_the_scope_of_the_api_keeps_it_no_longer_than_the_client(
+    party: RelyingParty, oauth: bool
+) -> None:
+    """By this scope alone a session looks like one of a sign-in by the API, which depends on no OAuth setting."""
+    settings = {**party.client.settings, "allowed_oauth_scopes": ["openid", API_SCOPE]}
+    app_clients.update(party.env, party.client, name=None, settings=settings)
+    token = party.tokens(scope=API_SCOPE)["refresh_token"]
+    app_clients.update(party.env, party.client, name=None, settings={**settings, "allowed_oauth_scopes": ["openid"]})
+    client = find.client(party.env, party.client.id)
+    with pytest.raises(errors.NotAuthorized, match="None of the scopes"):
+        refresh.tokens(party.env, client, token, oauth=oauth, origin=Origin())
