@@ -97,20 +97,20 @@ def _take_signals_of_a_worker() -> None:
 
 
 def _stop_when_told() -> None:
-    """Wait for SIGTERM, then call granian's handler from this thread.
+    """Wait for SIGTERM, then call granian's handler from this thread, once.
 
     Called as a signal handler, in the main thread, it could interrupt the very wait that it ends: it then waits for a
     lock its own thread holds, and the worker is killed when the server's patience is over, with the requests it had.
-    A stop that comes before there is a handler ends a worker that has not served yet. It is repeated for the case
-    that it fell between the making of the handler and its first use.
+    Called twice it waits, too, and holds the interpreter's lock meanwhile: its channel has a place for one signal,
+    which is taken when the worker begins to serve, and not again while a request keeps the worker from ending.
+
+    A stop that comes before there is a handler ends a worker that has not served yet.
     """
     signal.sigwait({signal.SIGTERM})
-    while True:
-        handler = signal.getsignal(signal.SIGTERM)
-        if not callable(handler):
-            os._exit(0)
-        handler(signal.SIGTERM, None)
-        time.sleep(0.5)
+    handler = signal.getsignal(signal.SIGTERM)
+    if not callable(handler):
+        os._exit(0)
+    handler(signal.SIGTERM, None)
 
 
 def _keep_little_memory() -> None:
