@@ -32,6 +32,9 @@ FREE = 5
 """The failure that locks for a second; each further one locks for twice as long."""
 OPEN = 20
 """Attempts of one counter that may be looked at at one time, in all processes."""
+OPEN_FOR = timedelta(minutes=1)
+"""After which open attempts no longer count, unless another one was opened meanwhile. Nothing takes that long to look
+at: their process has died, or the database failed before they could be taken back."""
 LONGEST = timedelta(minutes=15)
 """Of a lock, and of the quiet after which attempts are forgotten."""
 
@@ -121,7 +124,7 @@ def _opened(env: Env, counted: Counter) -> str:
 def _add(env: Env, key: str) -> bool:
     """Whether the attempt may be made; the statement that says so counts it."""
     now = env.now()
-    given = {"key": key, "now": now, "quiet": now + LONGEST}
+    given = {"key": key, "now": now, "abandoned": now - OPEN_FOR, "quiet": now + LONGEST}
     return env.db.execute(_counting(env.db.get_bind().dialect.name), given).one_or_none() is not None
 
 
@@ -168,6 +171,7 @@ _FAIL = (
 def _counting(dialect: str) -> ReturningInsert[int]:
     """Built once: it is part of every sign-in."""
     quiet = Throttle.expires_at <= _moment("now")
+    abandoned = Throttle.since <= _moment("abandoned")
     statement = (postgresql if dialect == "postgresql" else sqlite).insert(table(Throttle))
     counting: ReturningInsert[int] = (
         statement.values(key=bindparam("key"), count=0, pending=1, since=_moment("now"), expires_at=_moment("quiet"))
@@ -175,12 +179,13 @@ def _counting(dialect: str) -> ReturningInsert[int]:
             index_elements=[Throttle.key],
             set_={
                 "count": case((quiet, 0), else_=Throttle.count),
-                "pending": case((quiet, 1), else_=Throttle.pending + 1),
+                "pending": case((quiet | abandoned, 1), else_=Throttle.pending + 1),
+                "since": _moment("now"),
                 "locked_until": case((quiet, null()), else_=Throttle.locked_until),
                 "expires_at": _moment("quiet"),
             },
             where=(Throttle.locked_until.is_(None) | (Throttle.locked_until <= _moment("now")))
-            & (quiet | (Throttle.pending < OPEN)),
+            & (quiet | abandoned | (Throttle.pending < OPEN)),
         )
         .returning(Throttle.count)
     )

@@ -21,5 +21,6 @@ class Throttle(Base):
     pending: Mapped[int] = mapped_column(default=0, server_default="0")
     """Of attempts that are being looked at."""
     since: Mapped[datetime]
+    """The first call that is counted; of attempts, the last one that was opened."""
     locked_until: Mapped[datetime | None]
     expires_at: Mapped[datetime] = mapped_column(index=True)

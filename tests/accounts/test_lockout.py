@@ -200,8 +200,34 @@ def test_only_so_many_are_open_at_once_and_none_below_nothing(
         opened(env, mine)
     with pytest.raises(errors.LockedOut):
         opened(env, mine)
-    clock.forward(minutes=15)  # whose worker died meanwhile is forgotten
-    opened(env, mine)
+
+
+def test_what_was_open_when_something_failed_does_not_stay_open(
+    env: Env, client: Client, alice: User, clock: Clock
+) -> None:
+    """A worker that died, or a database that went away: nobody takes the attempt back. Failures stay counted."""
+    mine = counter(env, client, alice)
+    for _ in range(4):
+        with pytest.raises(errors.NotAuthorized), lockout.attempt(env, mine):
+            raise errors.NotAuthorized
+    for _ in range(lockout.OPEN):
+        with pytest.raises(ConnectionError), lockout.attempt(env, mine):
+            raise ConnectionError
+    with pytest.raises(errors.LockedOut):
+        opened(env, mine)
+    clock.forward(seconds=59)
+    with pytest.raises(errors.LockedOut):  # which extends nothing
+        opened(env, mine)
+    clock.forward(seconds=1)
+    for _ in range(lockout.OPEN):
+        opened(env, mine)
+    with pytest.raises(errors.LockedOut):
+        opened(env, mine)
+    clock.forward(minutes=1)
+    with pytest.raises(errors.NotAuthorized), lockout.attempt(env, mine):
+        raise errors.NotAuthorized
+    with pytest.raises(errors.LockedOut):  # by the fifth failure
+        opened(env, mine)
 
 
 # -- strangers cannot keep the owner out -----------------------------------------------------------------------
