@@ -36,6 +36,7 @@ from app.messaging.email import Nowhere, Smtp
 from app.messaging.outbox import Outbox
 from app.models import Revision
 from app.oauth import well_known
+from app.outages import Outages
 from app.triggers import Functions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,6 +85,7 @@ def create_app(
     seal = Seal(installation.key(settings))
     opened = installation.open_secrets(app, seal)
     app.secret_key = opened.cookies if opened else None
+    outages = Outages(ticks)
     env = Env(
         settings=settings,
         sessions=db.session,
@@ -103,7 +105,8 @@ def create_app(
         sms=sms or _sms(settings, now),
         triggers=triggers or Functions(),
         fetch=fetch,
-        cache=_cache(app, settings, ticks, serving=background is not None),
+        cache=_cache(app, settings, ticks, outages, serving=background is not None),
+        outages=outages,
         reading_options=reading_options(settings.database_url),
         later=unseen or at_once,
         sleep=time.sleep if unseen else lambda seconds: None,
@@ -141,7 +144,7 @@ def _sms(settings: Settings, now: Callable[[], datetime]) -> Sender:
     return Nowhere("SMS", "this version of Cognate has no SMS gateway; verify e-mail addresses instead.")
 
 
-def _cache(app: Flask, settings: Settings, ticks: Callable[[], float], *, serving: bool) -> Cache:
+def _cache(app: Flask, settings: Settings, ticks: Callable[[], float], outages: Outages, *, serving: bool) -> Cache:
     """The cache of a process. One that serves makes the file that the processes of a host share, and listens for what
     other hosts change; a command begins with nothing cached and leaves nothing behind."""
     url = make_url(settings.database_url)
@@ -153,7 +156,8 @@ def _cache(app: Flask, settings: Settings, ticks: Callable[[], float], *, servin
         database = f"{found.get('host')}:{found.get('port')}/{found.get('dbname')}"
         path = settings.data_dir / f"{hashlib.sha256(database.encode()).hexdigest()[:16]}-version"
     version = Version(path, make=serving)
-    cache = partial(Cache, _revision_of(reading_options(settings.database_url)), ticks, version, one_host=sqlite)
+    revision = _revision_of(reading_options(settings.database_url), outages)
+    cache = partial(Cache, revision, ticks, version, one_host=sqlite)
     if sqlite or not serving:
         return cache()
     from app.cache.listener import Listener  # with the driver of PostgreSQL, which nobody else needs at the start
@@ -163,11 +167,11 @@ def _cache(app: Flask, settings: Settings, ticks: Callable[[], float], *, servin
     return cache(listen=listener.ensure)
 
 
-def _revision_of(options: dict[str, Any]) -> Callable[[], int]:
+def _revision_of(options: dict[str, Any], outages: Outages) -> Callable[[], int]:
     """Asks on a connection of its own, outside whatever transaction is open."""
 
     def revision() -> int:
-        with db.engine.connect().execution_options(**options) as connection:
+        with outages.translated(), db.engine.connect().execution_options(**options) as connection:
             return int(connection.scalar(select(Revision.number)) or 0)
 
     return revision

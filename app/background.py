@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flask import Flask
 
 from app import logs
+from app.errors import ServiceUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Background:
                     raise RuntimeError("no application was named")
                 with self._app.app_context():
                     act()
+            except ServiceUnavailable as away:  # the log has the reason
+                log.error("what was to be done after an answer was not done: %s", away.message)
             except Exception:
                 log.exception("what was to be done after an answer failed")
             finally:

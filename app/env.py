@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, scoped_session
 from app.cache import CHANNEL, Cache
 from app.config import Settings
 from app.errors import Refusal, TooManyRequests
+from app.outages import Outages
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -147,6 +148,7 @@ class Env:
     fetch: Fetch
     """Never inside a transaction: it takes seconds."""
     cache: Cache
+    outages: Outages
     reading_options: Mapping[str, Any]
     """Execution options of a connection that only reads (app.db.reading_options)."""
     later: Callable[[Callable[[], None]], None]
@@ -196,16 +198,19 @@ class Env:
 
         PostgreSQL reads in autocommit, which saves two round trips; what depends on several rows agreeing must be
         read in one statement or checked again in the write. Inside a transaction it is that transaction.
+
+        Raises errors.ServiceUnavailable, as `aside` and `transaction` do, when the database cannot serve.
         """
         session = self.db
-        if self._open(session):
-            yield session
-            return
-        session.connection(execution_options=dict(self.reading_options))
-        try:
-            yield session
-        finally:
-            session.close()
+        with self.outages.translated():
+            if self._open(session):
+                yield session
+                return
+            try:
+                session.connection(execution_options=dict(self.reading_options))
+                yield session
+            finally:
+                session.close()
 
     @contextmanager
     def aside(self) -> Iterator[Session]:
@@ -218,7 +223,8 @@ class Env:
         answer that is made of what was read here must not be ahead of what the other processes give.
         """
         bind = self.db.get_bind()
-        with Session(bind.execution_options(**self.reading_options), expire_on_commit=False) as session:
+        options = bind.execution_options(**self.reading_options)
+        with self.outages.translated(), Session(options, expire_on_commit=False) as session:
             yield session
             self.cache.heard(session.scalar(_REVISION) or 0)
 
@@ -234,6 +240,11 @@ class Env:
         (errors.TooManyRequests). The order in which rows are locked prevents it nearly everywhere: see
         docs/architecture.md.
         """
+        with self.outages.translated(), self._transaction() as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
         session = self.db
         if self._open(session):
             raise RuntimeError("a transaction is open already: use-cases do not nest them")

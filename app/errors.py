@@ -1,8 +1,9 @@
 """Why a use-case said no: one class per reason, named once and drawn three times (api, oauth, hosted).
 
 A class that derives directly from `Refusal` carries the name of a Cognito error without its `Exception`;
-the API door needs no table to translate it. A class below one of those is a finer reason: the same code on the
-wire, told apart by the pages. Anything that is not a `Refusal` is a bug and is answered as one.
+the API door needs no table to translate it. (One is not in Cognito's model: ServiceUnavailable.) A class below one of
+those is a finer reason: the same code on the wire, told apart by the pages. Anything that is not a `Refusal` is a bug
+and is answered as one.
 """
 
 from __future__ import annotations
@@ -97,6 +98,18 @@ class PreconditionNotMet(Refusal):
 
 class ServiceQuotaExceeded(Refusal):
     message = "Service quota exceeded."
+
+
+# -- not of the model: what is nobody's mistake, and passes ----------------------------------------------------
+
+
+class ServiceUnavailable(Refusal):
+    """The database cannot serve just now (app.outages). Whatever the use-case was to do, nothing of it is known to have
+    been done. The model has no error for it; SDKs of AWS repeat whatever is answered with 503."""
+
+    message = "The service is temporarily unavailable; please try again."
+    retry_after: ClassVar[int] = 2
+    """Seconds that a caller is asked to wait."""
 
 
 # -- of the model: people and their passwords ------------------------------------------------------------------

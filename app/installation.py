@@ -35,6 +35,7 @@ from app.crypto.seal import SealBroken
 from app.db import db, reading_options, replaced
 from app.env import Sealer
 from app.models import InstallationSecret, Revision
+from app.outages import reason
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 NAMES = ("hashes", "cookies")
@@ -325,11 +326,6 @@ def _is_the_servers(error: DBAPIError) -> bool:
 
 def _unusable(error: DBAPIError) -> SettingsError:
     return SettingsError(f"COGNATE_DATABASE_URL cannot be used: {reason(error)}.")
-
-
-def reason(error: DBAPIError) -> str:
-    """The driver's first line. (SQLAlchemy's own text quotes statements, and the URL with its password.)"""
-    return str(error.orig).strip().splitlines()[0].rstrip(".")
 
 
 def create_secrets(app: Flask, seal: Sealer) -> None:

@@ -29,6 +29,7 @@ from app.accounts import sweep
 from app.background import Background
 from app.config import Settings, SettingsError, forget_secrets
 from app.db import db
+from app.errors import ServiceUnavailable
 from app.pools import domains
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,8 @@ def _sweep_now_and_then(app: Flask) -> None:
                 sweep.expired(env)
                 for domain in domains.prove_waiting(env):
                     log.info("%s has been proven and is served", domain.domain)
+        except ServiceUnavailable as away:
+            log.warning("sweeping will be tried again: %s", away.message)
         except Exception:
             log.exception("sweeping failed; it will be tried again")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask, current_app
 
-from app import background
+from app import background, errors
 from app.background import Background
 from tests.conftest import test_settings
 
@@ -51,6 +51,25 @@ def test_an_act_that_fails_is_logged_and_the_next_one_is_done(
         later(done.set)
         assert done.wait(60)
     assert "what was to be done after an answer failed" in caplog.text
+
+
+def test_an_act_that_a_database_had_no_time_for_is_a_line_without_a_stack(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "THREADS", 1)  # one after the other
+    later = Background()
+    later.of(Flask("later"))
+    done = threading.Event()
+
+    def fail() -> None:
+        raise errors.ServiceUnavailable
+
+    later(fail)
+    later(done.set)
+    assert done.wait(60)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("what was to be done after an answer was not done: ")
+    assert record.exc_info is None
 
 
 def test_where_too_much_waits_the_request_does_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,7 @@ def _send_unseen(
             # He may have been confirmed, disabled or moved since.
             if choose(user) == attribute:
                 send(env, pool, user, purpose=purpose, attribute=attribute, counted=False, client=pages)
-    except errors.CodeDeliveryFailure as failed:
+    except (errors.CodeDeliveryFailure, errors.ServiceUnavailable) as failed:
         log.warning("a code for %s was not sent: %s", purpose, failed.message)
     except errors.Refusal:
         return

@@ -82,7 +82,7 @@ def attempt(env: Env, counted: Counter) -> Iterator[str]:
     key = _opened(env, counted)
     try:
         yield key
-    except errors.TooManyRequests:  # it was not looked at
+    except (errors.TooManyRequests, errors.ServiceUnavailable):  # it was not looked at
         with env.transaction():
             forgive(env, key)
         raise

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 
-from app.errors import Refusal
+from app.errors import Refusal, ServiceUnavailable
 
 LONGEST_HEADER = 1024
-STATUS = {"InternalError": 500, "InternalServer": 500, "RequestEntityTooLarge": 413}
+STATUS = {"InternalError": 500, "InternalServer": 500, "RequestEntityTooLarge": 413, "ServiceUnavailable": 503}
 """Everything else is a 400, whatever it means (reference: 1.2)."""
 
 
@@ -45,7 +45,7 @@ class InvalidSignature(Refusal):
 FRAMEWORK = frozenset(
     {one.code for one in (UnknownOperation, Serialization, RequestEntityTooLarge)}
     | {one.code for one in (MissingAuthenticationToken, IncompleteSignature, UnrecognizedClient, InvalidSignature)}
-    | {"InternalError", "TooManyRequests", "AccessDenied"}
+    | {"InternalError", "ServiceUnavailable", "TooManyRequests", "AccessDenied"}
 )
 """What any operation may answer, whether or not the model lists it there."""
 
@@ -59,8 +59,11 @@ def body(refusal: Refusal) -> bytes:
 
 
 def headers(refusal: Refusal) -> list[tuple[str, str]]:
-    """The same once more: a browser's SDK reads them where it cannot read the body."""
-    return [("x-amzn-ErrorType", name(refusal)), ("x-amzn-ErrorMessage", _one_line(refusal.message))]
+    """The same once more: a browser's SDK reads them where it cannot read the body. And when to come again."""
+    found = [("x-amzn-ErrorType", name(refusal)), ("x-amzn-ErrorMessage", _one_line(refusal.message))]
+    if isinstance(refusal, ServiceUnavailable):
+        found.append(("Retry-After", str(refusal.retry_after)))
+    return found
 
 
 def _one_line(text: str) -> str:

@@ -24,7 +24,8 @@ from app.cli.printing import json_option, working
 from app.config import Settings, SettingsError
 from app.demo import seed
 from app.env import Env
-from app.errors import Refusal
+from app.errors import Refusal, ServiceUnavailable
+from app.outages import reason
 from app.pools import access_keys, find
 from app.pools.names import Collided
 from app.tokens import keys
@@ -72,11 +73,13 @@ def _status() -> int:
         return _failed(REFUSED, "Not confirmed, or interrupted; nothing more was done.")
     except SettingsError as wrong:
         return _failed(WRONG, str(wrong))
+    except ServiceUnavailable as away:
+        return _failed(REFUSED, f"The database failed: {reason(away.__cause__ or away)}. Try again.")
     except Refusal as refused:
         return _failed(COLLIDED if isinstance(refused, Collided) else REFUSED, refused.message)
     except DBAPIError as failed:
         log.debug("the database failed", exc_info=failed)
-        return _failed(REFUSED, f"The database failed: {installation.reason(failed)}.")
+        return _failed(REFUSED, f"The database failed: {reason(failed)}.")
     except Exception as failed:
         log.debug("a command failed", exc_info=failed)
         what = f"This is a mistake in Cognate ({type(failed).__name__})"

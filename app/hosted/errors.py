@@ -46,6 +46,7 @@ SENTENCES: dict[type[Refusal], str] = {
     errors.LimitExceeded: "That was too often. Please try again in an hour.",
     errors.TooManyCodes: "That was too often. Please try again in an hour.",
     errors.TooManyRequests: "Very many people are signing in just now. Please try again in a few seconds.",
+    errors.ServiceUnavailable: "This did not work just now. Please try again in a moment.",
     errors.InvalidPassword: "Choose a password that follows the rules.",
     errors.PasswordHistoryPolicyViolation: "You have had this password before. Choose another one.",
     errors.UnexpectedLambda: UNFINISHED,
@@ -102,6 +103,8 @@ def _about_password(reason: str, pool: Pool) -> str:
 
 
 def status_of(refusal: Refusal) -> int:
+    if isinstance(refusal, errors.ServiceUnavailable):
+        return 503
     return 429 if isinstance(refusal, BUSY) else 400
 
 
@@ -207,6 +210,12 @@ PAGES = {
         "Please try again in a few minutes. If it happens again, tell the people who run this.",
         500,
     ),
+    "unavailable": Words(
+        "Please try again in a moment",
+        "This service cannot answer just now.",
+        "Wait a few seconds, and load this page again. If that does not help, tell the people who run it.",
+        503,
+    ),
     "error": Words("Something went wrong", "What was asked for could not be done."),
 }
 OF_STATUS = {404: "not_found", 405: "wrong_method", 413: "too_large", 500: "server_error"}
@@ -236,6 +245,8 @@ def page(code: str, mismatch: Mismatch | None = None) -> Response:
             "request_id": None if words.status == 200 else web.request_id(),
         }
         response = Response(theme.current().draw("error.html", facts), words.status, mimetype="text/html")
+    if words.status == 503:
+        response.headers["Retry-After"] = str(errors.ServiceUnavailable.retry_after)
     return web.protect_page(response)
 
 
@@ -246,7 +257,9 @@ def _wants_json() -> bool:
 
 
 def handle_on(app: Flask) -> None:
-    """For what no door answers: addresses that do not exist, and bugs. The other doors' own handlers come first."""
+    """For what no door answers: addresses that do not exist, a database that is away, and bugs. The other doors' own
+    handlers come first."""
+    app.register_error_handler(errors.ServiceUnavailable, refused)
     for status in OF_STATUS:
         app.register_error_handler(status, _of_status)
 
@@ -268,5 +281,9 @@ def stopped(reason: Stop) -> Response:
 
 def refused(refusal: Refusal) -> Response:
     """What was refused before there was a form."""
-    known: dict[type[Refusal], str] = {errors.UnknownPool: "no_pool", errors.UnknownClient: "unknown_client"}
+    known: dict[type[Refusal], str] = {
+        errors.UnknownPool: "no_pool",
+        errors.UnknownClient: "unknown_client",
+        errors.ServiceUnavailable: "unavailable",
+    }
     return page(known.get(type(refusal), "error"))

@@ -19,7 +19,7 @@ from flask import Blueprint, Response, request
 
 from app import error_page, web
 from app.env import Env
-from app.errors import Refusal, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
+from app.errors import Refusal, ServiceUnavailable, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
 from app.hosted import errors, memory, theme
 from app.hosted.errors import Stop
 from app.hosted.forms import PlainForm
@@ -71,7 +71,10 @@ def page(
                         problem, status = errors.tell(refusal, form, client.pool), errors.status_of(refusal)
                 said = {"problem": problem} if problem else {}
             shown = {"application": client.name, "form": form, **said, **(facts(client) if facts else {})}
-            return _protected(client, Response(theme.current().draw(template, shown), status, mimetype="text/html"))
+            response = Response(theme.current().draw(template, shown), status, mimetype="text/html")
+            if status == 503:
+                response.headers["Retry-After"] = str(ServiceUnavailable.retry_after)
+            return _protected(client, response)
 
         return visited
 

@@ -8,7 +8,7 @@ from authlib.oauth2 import OAuth2Error
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException
 
-from app import errors, web
+from app import error_page, errors, web
 from app.errors import Refusal
 from app.oauth import replies
 
@@ -26,6 +26,7 @@ WORDS: dict[type[Refusal], tuple[str, int]] = {
     errors.UnsupportedTokenType: ("unsupported_token_type", 400),
     errors.TooManyRequests: ("temporarily_unavailable", 429),
     errors.LimitExceeded: ("temporarily_unavailable", 429),
+    errors.ServiceUnavailable: ("temporarily_unavailable", 503),
     errors.UnexpectedLambda: ("server_error", 500),
     errors.InvalidUserPoolConfiguration: ("server_error", 500),
 }
@@ -56,12 +57,17 @@ def _oauth(error: OAuth2Error) -> Response:
 
 
 def _refused(refusal: Refusal) -> Response:
+    headers = []
+    if isinstance(refusal, errors.ServiceUnavailable):
+        if request.endpoint in PAGES:  # before it was known where to send the browser
+            return error_page.answer("unavailable")
+        headers.append(("Retry-After", str(refusal.retry_after)))
     word, description, status = told(refusal)
-    return replies.json({"error": word, "error_description": description}, status)
+    return replies.json({"error": word, "error_description": description}, status, headers)
 
 
 def _failed(failure: Exception) -> Response | HTTPException:
-    """A bug, or a database that is not there: logged whole, told as a request id; for people, on the page for that."""
+    """A bug: logged whole, told as a request id; for people, on the page for that."""
     if isinstance(failure, HTTPException):
         return failure
     if request.endpoint in PAGES:

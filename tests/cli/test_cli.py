@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import psycopg
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app import __version__, cli, errors, server
 from app.cache import STALE_AFTER
@@ -292,6 +294,18 @@ def test_a_database_that_fails_is_one_line(
     monkeypatch.setattr(access_keys, "listed", broken)
     status, told = ended(run, "access-key", "list", monkeypatch=monkeypatch, capsys=capsys)
     assert status == 1 and told.startswith("cognate: The database failed: ") and told.count("\n") == 1
+
+
+def test_a_database_that_is_away_is_named_with_its_reason(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(env: Env) -> None:
+        with env.outages.translated():
+            raise OperationalError("SELECT secret", {}, psycopg.OperationalError("connection refused\nby a host"))
+
+    monkeypatch.setattr(access_keys, "listed", away)
+    told = ended(run, "access-key", "list", monkeypatch=monkeypatch, capsys=capsys)
+    assert told == (1, "cognate: The database failed: connection refused. Try again.\n")
 
 
 # -- as an operator does it ------------------------------------------------------------------------------------
