@@ -220,6 +220,12 @@ def current_pool() -> Pool:
     return found
 
 
+def pool_id_while_away() -> str | None:
+    """The id of the pool that this request is about, without the database: for public documents only."""
+    pool_id: str | None = request.environ.get(_POOL_ID)
+    return pool_id or find.id_by_host_while_away(current_env(), request.host)
+
+
 def origin() -> Origin:
     """Who is asking, as far as the connection tells (and the proxies that are believed); at the pages of a pool also
     what the browser is known by."""

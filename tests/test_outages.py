@@ -29,6 +29,7 @@ from app.db import db
 from app.env import NOWHERE, Env
 from app.models import Client, Throttle
 from app.outages import PAUSE, Outages, kind
+from app.pools import domains
 from app.signin import browser, flow
 from app.signin.state import Granted
 from tests import build, postgres
@@ -347,6 +348,52 @@ def test_a_form_stays_filled_in_and_asks_to_try_again(app: Flask, client: Client
     assert build.PASSWORD not in answer.text
 
 
+# -- the public documents --------------------------------------------------------------------------------------
+
+DOCUMENTS = ("/.well-known/jwks.json", "/.well-known/openid-configuration")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documents_are_served_from_memory_and_nothing_is_decided_by_it(
+    app: Flask, client: Client, clock: Clock, document: str
+) -> None:
+    path = f"/{client.pool_id}{document}"
+    before = asked(app, "GET", path)
+    assert initiate(app, client).status_code == 200
+    clock.forward(seconds=60)
+    with away(app) as failed:
+        for _ in range(3):
+            answer = asked(app, "GET", path)
+            assert (answer.status_code, answer.data) == (200, before.data)
+        assert len(failed) == 1, "those that follow do not wait for the database"
+        assert initiate(app, client).status_code == 503
+    assert asked(app, "GET", path).data == before.data
+
+
+def test_documents_of_a_domain_are_served_from_memory_too(app: Flask, client: Client, env: Env, clock: Clock) -> None:
+    domains.create(env, client.pool, domain="people", custom=False, settings={})
+    host = {"base_url": "http://people.localhost:8080"}
+    before = asked(app, "GET", DOCUMENTS[0], **host)
+    assert before.status_code == 200
+    clock.forward(seconds=60)
+    with away(app):
+        assert asked(app, "GET", DOCUMENTS[0], **host).data == before.data
+        assert asked(app, "GET", DOCUMENTS[0], base_url="http://other.localhost:8080").status_code == 503
+
+
+def test_a_document_that_is_known_to_have_changed_is_not_served_from_memory(
+    app: Flask, client: Client, env: Env, clock: Clock
+) -> None:
+    """A key that was withdrawn must not be vouched for."""
+    path = f"/{client.pool_id}{DOCUMENTS[0]}"
+    assert asked(app, "GET", path).status_code == 200
+    env.cache.heard(10**6)
+    with away(app):
+        answer = asked(app, "GET", path)
+    assert retry_after(answer) > 0 and answer.json is not None
+    assert answer.json["error"] == "temporarily_unavailable"
+
+
 # -- real databases --------------------------------------------------------------------------------------------
 
 
@@ -388,12 +435,15 @@ def test_a_postgresql_that_stops(
             env = app.extensions["cognate"]
             client = build.a_client(env, build.a_pool(env))
             build.a_user(env, client.pool)
+        jwks = f"/{client.pool_id}{DOCUMENTS[0]}"
+        before = asked(app, "GET", jwks)
         assert initiate(app, client).status_code == 200
     clock.forward(seconds=60)
     caplog.clear()
     for _ in range(3):  # the connections of the pool are found to be cut, and then there are no new ones
         assert retry_after(initiate(app, client)) > 0
     is_the_page(asked(app, "GET", authorize(client)))
+    assert asked(app, "GET", jwks).data == before.data
     assert asked(app, "GET", "/readyz").status_code == 503
     lines = [one.getMessage() for one in caplog.records if one.name == "app.outages"]
     assert lines and len(lines) == len({line.partition(":")[0] for line in lines}), "one of each kind"

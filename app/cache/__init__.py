@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 STALE_AFTER = 0.5
 """Seconds for which cached configuration is believed without asking the database whether it changed."""
+AWAY_FOR = 5.0
+"""Seconds for which a database that did not answer a question is taken to be away, by those who may do without it."""
 CHANNEL = "cognate_configuration"
 """Of PostgreSQL's notifications: they carry the number of the revision that a transaction has made."""
 
@@ -54,6 +56,7 @@ class Cache:
         self._read_under: int | None = None
         """The version that was current before the first of the values was read."""
         self._asked = float("-inf")
+        self._unanswered = float("-inf")
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The kept value, or a new one from `make`. None is not kept."""
@@ -76,6 +79,15 @@ class Cache:
     def peek(self, key: Hashable) -> Any | None:
         """The kept value while it may be believed without a question to the database, else None."""
         return self._values.get(key) if self._believed() else None
+
+    def while_away(self, key: Hashable) -> Any | None:
+        """The kept value after the database has not answered a question, while nobody has said that anything changed.
+
+        Another host may have changed it all the same. So this is for what is public and no decision: the documents by
+        which everybody else verifies tokens. Nothing may be allowed or refused because of it.
+        """
+        away = self._ticks() - self._unanswered < AWAY_FOR
+        return self._values.get(key) if away and self._version.value == self._read_under else None
 
     def refresh(self) -> None:
         """See to it that what is given from here on is no older than this moment, whichever host changed it.
@@ -115,7 +127,12 @@ class Cache:
         # In this order: what is read from now on is read after both, and a change that comes in between moves the
         # version away from this value.
         value = self._version.value
-        revision = self._revision()
+        try:
+            revision = self._revision()
+        except Exception:
+            self._unanswered = self._ticks()
+            raise
+        self._unanswered = float("-inf")
         if revision != self._version.revision:
             # Changed by another host, by a process that died before it could say so, or by a restored backup: the
             # others on this host must not give what this one no longer gives.

@@ -1,5 +1,8 @@
 """The two documents that describe a pool to everybody: discovery (OpenID Connect Discovery 1.0, 3; RFC 8414) and its
 keys (RFC 7517). Rendered once to bytes, and served before Flask is asked.
+
+When the database is away they are served from memory: what is signed already can then be verified everywhere else. Only
+these: whether a token, a client or a pool still counts is never decided by what may be out of date.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from flask import Response, request
 from app import web
 from app.crypto import base64url
 from app.env import Env
+from app.errors import ServiceUnavailable
 from app.models import Pool
 from app.oauth import replies
 from app.oauth.authorize import PROMPTS
@@ -57,7 +61,8 @@ class Document:
 
 class Prepared:
     """WSGI middleware: answers with a document that a request before has left in the cache. It asks no database and
-    no Flask; when the cache may be stale, the request goes through to both."""
+    no Flask; when the cache may be stale, the request goes through to both. After the database was found to be away,
+    nobody waits for it here: the stale document is served."""
 
     def __init__(self, wsgi: Wsgi, env: Env) -> None:
         self._wsgi = wsgi
@@ -66,7 +71,8 @@ class Prepared:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if "/.well-known/" in path and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            document: Document | None = self._env.cache.peek(("document", path))
+            cache, key = self._env.cache, ("document", path)
+            document: Document | None = cache.peek(key) or cache.while_away(key)
             if document is not None:
                 return document(environ, start_response)
         return self._wsgi(environ, start_response)
@@ -83,8 +89,15 @@ def jwks() -> Response | Document:
 def _served(path: str, render: Callable[[Env, Pool], bytes]) -> Response | Document:
     if request.method == "OPTIONS":
         return replies.preflight("GET, OPTIONS")
-    env, pool = web.current_env(), web.current_pool()
-    return env.cache.get(("document", f"/{pool.id}{path}"), lambda: Document(render(env, pool)))
+    env = web.current_env()
+    try:
+        pool = web.current_pool()
+        return env.cache.get(("document", f"/{pool.id}{path}"), lambda: Document(render(env, pool)))
+    except ServiceUnavailable:
+        kept: Document | None = env.cache.while_away(("document", f"/{web.pool_id_while_away()}{path}"))
+        if kept is None:
+            raise
+        return kept
 
 
 def configuration(env: Env, pool: Pool) -> dict[str, Any]:

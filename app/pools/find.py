@@ -60,12 +60,7 @@ def domains(env: Env, pool: Pool) -> list[Domain]:
 def pool_by_host(env: Env, host: str) -> Pool | None:
     """The pool whose domain a request's host names: `<prefix>.<base host>`, or a custom domain that has been proven,
     with or without port."""
-    host = host.lower()
-    prefix, dot, rest = host.partition(".")
-    if dot and rest == env.settings.base_host:
-        name, custom = prefix, False
-    else:
-        name, custom = host.partition(":")[0], True
+    name, custom = _domain(env, host)
 
     def load() -> str | None:
         with env.aside() as session:
@@ -74,3 +69,18 @@ def pool_by_host(env: Env, host: str) -> Pool | None:
 
     pool_id = env.cache.get(("host", name, custom), load)
     return pool(env, pool_id) if pool_id else None
+
+
+def id_by_host_while_away(env: Env, host: str) -> str | None:
+    """The id of the same pool, as this process remembers it while the database is away (cache.while_away)."""
+    found: str | None = env.cache.while_away(("host", *_domain(env, host)))
+    return found
+
+
+def _domain(env: Env, host: str) -> tuple[str, bool]:
+    """The domain that a request's host names, and whether it is a custom one."""
+    host = host.lower()
+    prefix, dot, rest = host.partition(".")
+    if dot and rest == env.settings.base_host:
+        return prefix, False
+    return host.partition(":")[0], True
