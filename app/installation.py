@@ -121,7 +121,7 @@ def _make_database_file(settings: Settings) -> None:
     if file is None or os.path.exists(file):
         return
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_directory(settings.data_dir)
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
     except OSError as error:
         raise SettingsError(f"COGNATE_DATA_DIR: {error.filename} cannot be made: {error.strerror}.") from None
@@ -144,7 +144,7 @@ def _has_secrets(settings: Settings) -> bool:
 def _make(path: Path) -> None:
     """Written under another name and linked: of two processes that start at once, one makes the key."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_directory(path.parent)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -158,13 +158,27 @@ def _make(path: Path) -> None:
             pass
         finally:
             draft.unlink()
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync_directory(path.parent)
     except OSError as error:
         raise SettingsError(f"COGNATE_DATA_DIR {path.parent} cannot be written to: {error.strerror}.") from None
+
+
+def _make_directory(path: Path) -> None:
+    """With the directories above it. A power cut must not take them, and all that was synced inside, so the name of
+    each that is made is synced too."""
+    made = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for one in made:
+        _sync_directory(one.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Brings the names in a directory to the disk; the files that they lead to are synced by themselves."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _from_file(path: Path) -> bytes:
