@@ -73,7 +73,9 @@ def create_app(
     app = web.Application("app", root_path=str(ROOT / "app"), static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, settings.database_pool),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(
+            settings.database_url, settings.database_pool, synchronous=settings.sqlite_synchronous
+        ),
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,
         **web.cookie_configuration(settings),
     )

@@ -154,6 +154,12 @@ class Settings:
     database_pool: int = _setting(
         6, _number(2, 100), "database connections that one worker keeps at most; more than threads"
     )
+    sqlite_synchronous: str = _setting(
+        "full",
+        _one_of("full", "normal"),
+        "full: SQLite syncs each commit to the disk; normal: less waiting, but a power cut can undo sign-ups, "
+        "revocations and used codes that were already acknowledged",
+    )
     key: bytes = _setting(
         b"", _key, "the key-encryption key, 32 bytes in base64; empty: see COGNATE_KEY_FILE", secret=True
     )
@@ -258,6 +264,11 @@ class Settings:
         if self.database_pool <= self.threads:
             # A thread that holds a connection may need a second one for a moment; with none to spare, all wait.
             raise SettingsError("COGNATE_DATABASE_POOL must be greater than COGNATE_THREADS.")
+        if self.sqlite_synchronous != "full" and not self.database_url.startswith("sqlite"):
+            raise SettingsError(
+                f"COGNATE_SQLITE_SYNCHRONOUS={self.sqlite_synchronous} is for SQLite, and COGNATE_DATABASE_URL is not: "
+                "unset it (PostgreSQL has synchronous_commit)."
+            )
         if self.smtp_username and not self.smtp_host:
             raise SettingsError("COGNATE_SMTP_USERNAME needs COGNATE_SMTP_HOST: without it no mail is sent.")
         if bool(self.smtp_username) != bool(self.smtp_password):

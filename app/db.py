@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -104,8 +105,11 @@ def inserting(session: Session, model: type[Base]) -> postgresql.Insert | sqlite
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 
 
-def engine_options(url: str, pool_size: int) -> dict[str, Any]:
-    """Options of the engine, with a bounded pool: a worker that waits is better than a server that falls."""
+def engine_options(url: str, pool_size: int, *, synchronous: str = "full") -> dict[str, Any]:
+    """Options of the engine, with a bounded pool: a worker that waits is better than a server that falls.
+
+    `synchronous` is SQLite's pragma: `full`, or `normal`, with which a commit can be undone by a power cut.
+    """
     bounded = {
         "pool_size": pool_size,
         "max_overflow": 0,
@@ -116,7 +120,7 @@ def engine_options(url: str, pool_size: int) -> dict[str, Any]:
         "json_deserializer": orjson.loads,
     }
     if url.startswith("sqlite"):
-        return bounded
+        return {**bounded, "pool_events": [(partial(_synchronise, synchronous), "connect")]}
     # A host that drops packets is given up after seconds, not after TCP's two minutes; the URL may say otherwise.
     connect_args = {} if "connect_timeout=" in url else {"connect_timeout": 5}
     return {**bounded, "pool_pre_ping": True, "connect_args": connect_args}
@@ -138,11 +142,17 @@ def _on_connect(connection: Any, record: Any) -> None:
     # The driver's own transaction handling begins late and loses updates silently; we begin ourselves, below.
     connection.isolation_level = None
     cursor = connection.cursor()
-    # First to wait, because the change to WAL is itself something to wait for.
-    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    # First to wait, because the change to WAL is itself something to wait for. With FULL each commit syncs the WAL to
+    # the disk before it returns: what was acknowledged, such as a revocation, outlives a power cut.
+    for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
     record.info[_FILE] = _identity(connection)
+
+
+def _synchronise(level: str, connection: sqlite3.Connection, record: Any) -> None:
+    """For an engine that was told so, after the above."""
+    connection.execute(f"PRAGMA synchronous={level}")
 
 
 @event.listens_for(Engine, "begin")

@@ -61,7 +61,9 @@ class Clock:
 
 
 def test_settings(database_url: str, **other: object) -> Settings:
-    """Settings of a test: a fixed key, and cheap hashes where they are allowed."""
+    """Settings of a test: a fixed key, cheap hashes where they are allowed, and no waiting for the disk, which would
+    make tests a fifth slower (tests/journeys/test_power_cut.py has the default)."""
+    unsynced = {"sqlite_synchronous": "normal"} if database_url.startswith("sqlite") else {}
     cheap = {} if other.get("mode") == "production" else {"argon2_memory_kib": 64, "argon2_time": 1}
     return Settings(
         **{  # type: ignore[arg-type]
@@ -69,6 +71,7 @@ def test_settings(database_url: str, **other: object) -> Settings:
             "database_url": database_url,
             "key": KEY,
             **cheap,
+            **unsynced,
             **other,
         }
     )

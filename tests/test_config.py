@@ -238,6 +238,7 @@ def test_a_wrong_password_setting_is_not_shown() -> None:
         ({"tls_certificate": "/c", "tls_key": "/k", "base_url": "http://localhost"}, ["BASE_URL"]),
         ({"threads": "6"}, ["DATABASE_POOL", "THREADS"]),
         ({"threads": "8", "database_pool": "8"}, ["DATABASE_POOL", "THREADS"]),
+        ({"sqlite_synchronous": "normal", "database_url": "postgresql://h/d"}, ["SQLITE_SYNCHRONOUS", "DATABASE_URL"]),
         ({"smtp_username": "u", "smtp_password": "p"}, ["SMTP_USERNAME", "SMTP_HOST"]),
         ({"smtp_host": "h", "smtp_password": "p"}, ["SMTP_USERNAME", "SMTP_PASSWORD"]),
         ({"smtp_host": "h", "smtp_username": "u"}, ["SMTP_USERNAME", "SMTP_PASSWORD"]),

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,13 @@ def test_a_document_keeps_every_character_and_the_order_of_lists(env: Env) -> No
 # -- SQLite ----------------------------------------------------------------------------------------------------
 
 
-def test_every_connection_to_sqlite_is_told_how_to_behave(env: Env, another_app: Callable[..., Flask]) -> None:
+@pytest.mark.parametrize(("level", "number"), [("full", 2), ("normal", 1)])
+def test_every_connection_to_sqlite_is_told_how_to_behave(
+    env: Env, another_app: Callable[..., Flask], level: str, number: int
+) -> None:
     if not is_sqlite(env):
         pytest.skip("of SQLite only")
-    with another_app(env.settings).app_context():
+    with another_app(replace(env.settings, sqlite_synchronous=level)).app_context():
         engine = db.engine
     with engine.connect() as one, engine.connect().execution_options(**{READONLY: True}) as two:
         for connection in (two, one):
@@ -106,7 +110,7 @@ def test_every_connection_to_sqlite_is_told_how_to_behave(env: Env, another_app:
                 name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                 for name in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
             }
-            assert told == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000, "synchronous": 1}
+            assert told == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 5000, "synchronous": number}
             connection.rollback()
 
 
