@@ -15,6 +15,7 @@ from tests import nginx
 from tests.journeys.conftest import WITHIN, RunningServer, prepared
 from tests.journeys.pages import sign_in
 from tests.ports import free_port
+from tests.test_server import until
 
 pytestmark = pytest.mark.slow
 STRANGER = "203.0.113.9"
@@ -61,8 +62,9 @@ def test_the_logs_have_no_queries(server: RunningServer, proxy: nginx.Configured
     """They hold codes, states and tokens; so does the Referer of the page that follows."""
     url = f"{server.demo['issuer']}/login?code=a-secret-code&client_id={server.demo['clients']['spa']['client_id']}"
     outside.get(url, timeout=WITHIN, headers={"Referer": f"{server.demo['base_url']}/?state=a-secret-code"})
-    written = proxy.log("access")
-    assert f'GET "/{server.demo["pool_id"]}/login" ' in written
+    # nginx writes the line after the answer.
+    line = f'GET "/{server.demo["pool_id"]}/login" '
+    written = until(lambda: line in (found := proxy.log("access")) and found, what="the line of the log")
     assert "a-secret-code" not in written + proxy.log("error")
     assert "?" not in written
 

@@ -406,8 +406,10 @@ def test_nobody_is_asked_like_somebody_the_same_each_time(env: Env, client: Clie
     assert {name: value for name, value in nobody.items() if name not in ("challenge", "allowCredentials")} == {
         name: value for name, value in somebody.items() if name not in ("challenge", "allowCredentials")
     }
-    [his], [hers] = nobody["allowCredentials"], somebody["allowCredentials"]
-    assert his.keys() == hers.keys() and len(decode(his["id"])) in (16, 20, 32)
+    [real], invented = somebody["allowCredentials"], nobody["allowCredentials"]
+    assert 1 <= len(invented) <= 3
+    for one in invented:
+        assert one.keys() == real.keys() and len(decode(one["id"])) in (16, 20, 32)
     again = options(begin_as_nobody(env, client, "NOBODY"))
     assert again["allowCredentials"] == nobody["allowCredentials"] and again["challenge"] != nobody["challenge"]
     others = {options(begin_as_nobody(env, client, f"nobody{n}"))["allowCredentials"][0]["id"] for n in range(60)}
@@ -445,8 +447,8 @@ def test_who_has_passkeys_of_another_name_only_is_asked_like_nobody(
     mfa.configure(env, client.pool, {"web_authn_configuration": {"relying_party_id": "app.example.com"}})
     client = refreshed(env, client)
     step = begin(env, client)
-    [shown] = options(step)["allowCredentials"]
-    assert shown["id"] != key.name
+    # Mostly one, and for some two or three, as of those who have passkeys.
+    assert key.name not in {shown["id"] for shown in options(step)["allowCredentials"]}
     assert is_wrong(refused(env, client, step, key.sign(options(step), PAGE)))
     assert is_wrong(refused(env, client, step, key.sign(options(step), PAGE, rp_id="example.com")))
 
