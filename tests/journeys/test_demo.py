@@ -28,6 +28,8 @@ def tab(browser: Browser) -> Iterator[Page]:
 def sign_in(tab: Page, demo: dict[str, Any]) -> None:
     tab.goto(demo["demo_url"])
     tab.click("#sign-in")
+    # Whoever types before the browser has put the cursor there makes it complain.
+    expect(tab.locator("#username")).to_be_focused()
     tab.fill("#username", demo["user"]["username"])
     tab.fill("#password", demo["user"]["password"])
     tab.click("#sign-in")
