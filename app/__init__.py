@@ -32,6 +32,7 @@ from app.crypto.seal import KeyedHash, Seal
 from app.db import db, engine_options, reading_options
 from app.env import Env, Fetch, Keyed, Sender, Triggers
 from app.fetch import get
+from app.installation import Secrets
 from app.messaging.email import Nowhere, Smtp
 from app.messaging.outbox import Outbox
 from app.models import Revision
@@ -58,9 +59,11 @@ def create_app(
     triggers: Triggers | None = None,
     fetch: Fetch = get,
     background: Background | None = None,
+    secrets: Secrets | None = None,
 ) -> Flask:
     """The application. Without settings they are read from the environment. Without a background, and in development,
-    what could wait for the answer is done before it.
+    what could wait for the answer is done before it. With the installation's secrets, which another process has opened,
+    no database is needed now.
 
     Raises config.SettingsError, also where there is no database or no key: `installation.prepare` makes them.
     """
@@ -74,7 +77,7 @@ def create_app(
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(
-            settings.database_url, settings.database_pool, synchronous=settings.sqlite_synchronous
+            settings.database_url, settings.connections, synchronous=settings.sqlite_synchronous
         ),
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,
         **web.cookie_configuration(settings),
@@ -85,7 +88,7 @@ def create_app(
     # In development a code is in the outbox by the time of the answer: that is what tests wait for.
     unseen = None if settings.development else background
     seal = Seal(installation.key(settings))
-    opened = installation.open_secrets(app, seal)
+    opened = secrets or installation.open_secrets(app, seal)
     app.secret_key = opened.cookies if opened else None
     outages = Outages(ticks)
     env = Env(
@@ -100,7 +103,7 @@ def create_app(
             memory_kib=settings.argon2_memory_kib,
             time_cost=settings.argon2_time,
             parallelism=settings.argon2_parallelism,
-            at_once=config.cores(),
+            at_once=settings.hashes_at_once,
             wait_seconds=settings.hash_wait,
         ),
         mail=mail or _mail(settings, now),

@@ -64,6 +64,10 @@ def _seconds(value: str) -> float:
     return float(value)
 
 
+def _seconds_or_zero(value: str) -> float:
+    return 0.0 if re.fullmatch(r"0+(\.0+)?", value) else _seconds(value)
+
+
 def _switch(value: str) -> bool:
     if value.lower() not in ("on", "off", "true", "false", "1", "0"):
         raise ValueError("on or off")
@@ -152,7 +156,7 @@ class Settings:
         "", _database, "PostgreSQL or SQLite; empty: cognate.sqlite in the data directory", secret=True
     )
     database_pool: int = _setting(
-        6, _number(2, 100), "database connections that one worker keeps at most; more than threads"
+        0, _number(0, 200), "database connections that one worker keeps at most; 0: as many as its threads need"
     )
     sqlite_synchronous: str = _setting(
         "full",
@@ -173,7 +177,18 @@ class Settings:
     )
     port: int = _setting(8080, _number(1, 65535), "the port to listen on")
     workers: int = _setting(0, _number(0, 64), "worker processes; 0: one per core")
-    threads: int = _setting(4, _number(1, 64), "threads in each worker")
+    threads: int = _setting(4, _number(1, 64), "threads in each worker, besides those for passwords")
+    http: str = _setting(
+        "auto",
+        _one_of("auto", "1.1", "2"),
+        "versions of HTTP that are spoken; auto: 1.1, and 2 to clients that ask for it",
+    )
+    drain: float | None = _setting(
+        None,
+        _seconds_or_zero,
+        "seconds between being told to stop and taking no more requests, during which /readyz answers 503; unset: 5 "
+        "behind a proxy (COGNATE_TRUSTED_PROXIES), else 0",
+    )
     base_url: str = _setting(
         "", _origin, "the public URL, from which issuers are built; empty: http(s)://localhost:<port>"
     )
@@ -261,9 +276,12 @@ class Settings:
             raise SettingsError("COGNATE_TLS and COGNATE_TLS_CERTIFICATE exclude each other: set one of them.")
         if (self.tls or self.tls_certificate) and not self.https:
             raise SettingsError(f"COGNATE_BASE_URL is {self.base_url}, but with a certificate we answer https only.")
-        if self.database_pool <= self.threads:
+        if 0 < self.database_pool <= self.threads + self.password_threads:
             # A thread that holds a connection may need a second one for a moment; with none to spare, all wait.
-            raise SettingsError("COGNATE_DATABASE_POOL must be greater than COGNATE_THREADS.")
+            raise SettingsError(
+                f"COGNATE_DATABASE_POOL must be greater than {self.threads + self.password_threads}: COGNATE_THREADS, "
+                f"and {self.password_threads} threads for passwords."
+            )
         if self.sqlite_synchronous != "full" and not self.database_url.startswith("sqlite"):
             raise SettingsError(
                 f"COGNATE_SQLITE_SYNCHRONOUS={self.sqlite_synchronous} is for SQLite, and COGNATE_DATABASE_URL is not: "
@@ -316,6 +334,32 @@ class Settings:
     @property
     def workers_or_cores(self) -> int:
         return self.workers or cores()
+
+    @property
+    def hashes_at_once(self) -> int:
+        """Passwords that one worker hashes at once: all workers together keep each core busy, and no more."""
+        return max(1, -(-cores() // self.workers_or_cores))
+
+    @property
+    def password_threads(self) -> int:
+        """Threads of a worker for requests that hash one: while some hash, others read and write."""
+        return self.hashes_at_once + 2
+
+    @property
+    def connections(self) -> int:
+        """Database connections of a worker at most."""
+        return self.database_pool or self.threads + self.password_threads + 4
+
+    @property
+    def drain_seconds(self) -> float:
+        if self.drain is not None:
+            return self.drain
+        return 5.0 if self.trusted_proxies and not self.development else 0.0
+
+    @property
+    def http_mode(self) -> str:
+        """As granian calls the versions of HTTP."""
+        return "1" if self.http == "1.1" else self.http
 
 
 def cores() -> int:

@@ -103,6 +103,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["errors"], "level": level},
         "loggers": {
             "_granian": {"level": "WARNING"},
+            "gunicorn": {"level": "WARNING"},
             "alembic": {"level": "WARNING"},
             "cognate.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
             # At DEBUG it writes whole tokens.

@@ -32,6 +32,9 @@ MAX_AGE = 300
 """Seconds for which anybody may keep a document; a new key is published well before it signs."""
 assert MAX_AGE < keys.PUBLISHED_AHEAD.total_seconds()  # noqa: S101 - a wrong number must not be started
 
+PREPARED = "cognate.document"
+"""In the environment of a request whose document the server has found already."""
+
 OWN_CLAIMS = (
     "sub iss aud exp iat auth_time nonce acr amr at_hash jti origin_jti event_id token_use cognito:username username"
 ).split()
@@ -69,13 +72,20 @@ class Prepared:
         self._env = env
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if "/.well-known/" in path and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            cache, key = self._env.cache, ("document", path)
-            document: Document | None = cache.peek(key) or cache.while_away(key)
-            if document is not None:
-                return document(environ, start_response)
+        document = environ.get(PREPARED) or prepared(self._env, environ)
+        if document is not None:
+            return document(environ, start_response)
         return self._wsgi(environ, start_response)
+
+
+def prepared(env: Env, environ: dict[str, Any]) -> Document | None:
+    """The document that a request asks for, if it is in memory: this never waits for anything."""
+    path = environ.get("PATH_INFO", "")
+    if "/.well-known/" not in path or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        return None
+    key = ("document", path)
+    found: Document | None = env.cache.peek(key) or env.cache.while_away(key)
+    return found
 
 
 def discovery() -> Response | Document:

@@ -15,7 +15,7 @@ from tests import nginx
 from tests.journeys.conftest import WITHIN, RunningServer, prepared
 from tests.journeys.pages import sign_in
 from tests.ports import free_port
-from tests.test_server import until
+from tests.server.test_serve import until
 
 pytestmark = pytest.mark.slow
 STRANGER = "203.0.113.9"

@@ -24,7 +24,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.test_server import GUNICORN, ROOT, WITHIN, Running
+from tests.server.test_serve import GUNICORN, ROOT, WITHIN, Running
 
 TARGET = "AWSCognitoIdentityProviderService."
 PAIRS = 1000

@@ -1,0 +1,338 @@
+"""The front: takes requests from granian, reads their bodies, and gives each to a lane that runs the WSGI application.
+
+A request is answered from the threads of its lane, and its body is waited for by nobody: granian collects it and calls
+back. So a client that sends half a body costs a few kilobytes until its deadline, and no thread.
+
+What granian lets through and should not is refused here: header names with `_` (which WSGI cannot tell from those with
+`-`: a stranger would choose their own X-Forwarded-For), several Hosts, an authority that is not the Host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from io import BytesIO
+from queue import SimpleQueue
+from typing import Any
+
+from app.server import refusals
+from app.server.lanes import AtOnce, Lane
+from app.server.refusals import Refusal
+from app.web import Wsgi
+
+log = logging.getLogger(__name__)
+
+DRAINING = "cognate.draining"
+"""In the WSGI environment of a request that came while the server is about to stop: it is ready no more."""
+LARGEST_UNSIGNED = 128 * 1024
+LARGEST_SIGNED = 2 * 1024 * 1024
+"""Bytes of a body: of what anybody may send, and of what says that it is signed. What an operation takes is decided
+by the API when it has seen the signature."""
+LARGEST_TOGETHER = 64 * 1024 * 1024
+"""Bytes of all bodies that are being received in a process."""
+BODY_WITHIN = 10.0
+"""Seconds for a body, besides those that it needs at SLOWEST."""
+SLOWEST = 16 * 1024
+"""Bytes a second."""
+EVERY = 0.25
+"""Seconds between two looks at what is overdue."""
+MOST_NAMES = 500
+"""Names of headers that are remembered in the form that WSGI gives them."""
+
+Choose = Callable[[dict[str, Any], bytes], Lane | AtOnce]
+
+
+class Front:
+    """The requests of one process. `received` is what granian calls; start() begins the threads."""
+
+    def __init__(self, wsgi: Wsgi, lanes: Iterable[Lane], choose: Choose, ticks: Callable[[], float]) -> None:
+        """`choose` names the lane of a request, by environment and body. `ticks` is a monotonic clock in seconds."""
+        self.wsgi = wsgi
+        self.draining = False
+        self.lanes = tuple(lanes)
+        self.choose = choose
+        self.ticks = ticks
+        self._reading: set[Exchange] = set()
+        self._promised = 0
+        self._promising = threading.Lock()
+        self._chunks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._names: dict[str, str] = {}
+        self.looked = ticks()
+        """When it last looked at what is overdue: a process in which that stands still has frozen."""
+
+    def start(self) -> None:
+        for lane in self.lanes:
+            lane.start()
+        threading.Thread(target=self._refuse_overdue, name="overdue", daemon=True).start()
+        threading.Thread(target=self._receive_chunks, name="chunks", daemon=True).start()
+
+    @property
+    def idle(self) -> bool:
+        return not self._reading and all(lane.idle for lane in self.lanes)
+
+    @property
+    def reading(self) -> int:
+        """Requests whose bodies are being received."""
+        return len(self._reading)
+
+    def received(self, watcher: Any) -> None:
+        """Take a request whose head has been read. Neither waits nor raises."""
+        exchange = Exchange(self, watcher)
+        try:
+            refused = exchange.look_at_head(self._names)
+            if refused is not None:
+                exchange.answer_refusal(refused)
+            elif not exchange.has_body:
+                exchange.queue(b"")
+            elif not self._reserve(exchange.promised):
+                exchange.answer_refusal(refusals.BUSY)
+            else:
+                self._reading.add(exchange)
+                exchange.receive()
+        except Exception:
+            log.exception("a request was not taken up")
+            exchange.answer_refusal(refusals.FAILED)
+
+    def take(self, exchange: Exchange) -> bool:
+        """Whether the caller is the one who ends the receiving of this body: it is complete, too slow or too long."""
+        try:
+            self._reading.remove(exchange)
+        except KeyError:
+            return False
+        with self._promising:
+            self._promised -= exchange.promised
+        return True
+
+    def chunk_later(self, act: Callable[[], None]) -> None:
+        """granian gives the next chunk of a body of unknown length to its own threads only by deadlock."""
+        self._chunks.put(act)
+
+    def _reserve(self, size: int) -> bool:
+        with self._promising:
+            if self._promised + size > LARGEST_TOGETHER:
+                return False
+            self._promised += size
+            return True
+
+    def _receive_chunks(self) -> None:
+        while True:
+            act = self._chunks.get()
+            try:
+                act()
+            except Exception:
+                log.exception("a body was not received")
+
+    def _refuse_overdue(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(EVERY)
+            now = self.looked = self.ticks()
+            try:
+                for exchange in list(self._reading):
+                    if now > exchange.deadline and self.take(exchange):
+                        exchange.answer_refusal(refusals.SLOW)
+                for lane in self.lanes:
+                    lane.refuse_overdue()
+            except Exception:
+                log.exception("what is overdue was not refused")
+
+
+class Exchange:
+    """One request, and its answer. It is a lanes.Job once its body is there."""
+
+    __slots__ = (
+        "arrived",
+        "deadline",
+        "environ",
+        "has_body",
+        "promised",
+        "_chunked",
+        "_front",
+        "_parts",
+        "_proto",
+        "_size",
+        "_watcher",
+    )
+
+    def __init__(self, front: Front, watcher: Any) -> None:
+        self._front = front
+        self._watcher = watcher
+        self._proto = watcher.proto
+        self.arrived = self.deadline = 0.0
+        self.environ: dict[str, Any] = {}
+        self.has_body = self._chunked = False
+        self.promised = self._size = 0
+        self._parts: list[bytes] = []
+
+    def look_at_head(self, names: dict[str, str]) -> Refusal | None:
+        """Make the WSGI environment (PEP 3333) of the head. `names` remembers how headers are called there."""
+        scope = self._watcher.scope
+        server, _, port = scope.server.rpartition(":")
+        environ = self.environ = {
+            "REQUEST_METHOD": scope.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": _as_wsgi(scope.path),
+            "QUERY_STRING": scope.query_string,
+            "REMOTE_ADDR": _address(scope.client),
+            "SERVER_NAME": server.strip("[]"),
+            "SERVER_PORT": port,
+            "SERVER_PROTOCOL": "HTTP/" + scope.http_version,
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": scope.scheme,
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+        }
+        if self._front.draining:
+            environ[DRAINING] = True
+        authority = scope.authority
+        host: str | None = authority
+        for name, value in scope.headers.items():
+            key = names.get(name)
+            if key is None:
+                if "_" in name:
+                    continue
+                key = "HTTP_" + name.upper().replace("-", "_")
+                if len(names) < MOST_NAMES:
+                    names[name] = key
+            if key == "HTTP_HOST":
+                if host is not None and value.lower() != host.lower():
+                    return refusals.HOSTS
+                host = value
+            elif key in environ:
+                environ[key] += ("; " if key == "HTTP_COOKIE" else ",") + value
+            else:
+                environ[key] = value
+        if host is not None:
+            environ["HTTP_HOST"] = host
+        elif environ["SERVER_PROTOCOL"] == "HTTP/1.1":  # RFC 9112, 3.2
+            return refusals.HOSTS
+        if "HTTP_CONTENT_TYPE" in environ:
+            environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE")
+        return self._expect_body(environ.pop("HTTP_CONTENT_LENGTH", None))
+
+    def _expect_body(self, length: str | None) -> Refusal | None:
+        environ = self.environ
+        signed = environ.get("HTTP_AUTHORIZATION", "").startswith("AWS4-HMAC-SHA256 ")
+        largest = LARGEST_SIGNED if signed else LARGEST_UNSIGNED
+        if length is not None:
+            if not (length.isascii() and length.isdigit()):
+                return refusals.LENGTH
+            self.promised = int(length)
+            self.has_body = self.promised > 0
+            environ["CONTENT_LENGTH"] = length
+        elif "HTTP_TRANSFER_ENCODING" in environ or (
+            environ["SERVER_PROTOCOL"] == "HTTP/2" and environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH")
+        ):
+            self.has_body = self._chunked = True
+            self.promised = largest
+        if self.promised > largest:
+            return refusals.LARGE
+        self.deadline = self._front.ticks() + BODY_WITHIN + self.promised / SLOWEST
+        return None
+
+    def receive(self) -> None:
+        """Have the body collected, and be called when it is there."""
+        if self._chunked:
+            self._proto.__aiter__()
+            self._front.chunk_later(self._next_chunk)
+        else:
+            self._proto().add_done_callback(self._received, context=None)
+
+    def _received(self, future: Any) -> None:
+        if not self._front.take(self):
+            return
+        try:
+            body = future.result()
+        except Exception:  # the client has gone
+            self._watcher.done()
+            return
+        self.queue(body)
+
+    def _next_chunk(self) -> None:
+        self._proto.__anext__().add_done_callback(
+            lambda future: self._front.chunk_later(partial(self._received_chunk, future)), context=None
+        )
+
+    def _received_chunk(self, future: Any) -> None:
+        try:
+            chunk = future.result()
+        except Exception:  # the client has gone
+            if self._front.take(self):
+                self._watcher.done()
+            return
+        self._size += len(chunk)
+        self._parts.append(chunk)
+        if self._size > self.promised:
+            if self._front.take(self):
+                self.answer_refusal(refusals.LARGE)
+        elif chunk:
+            self._next_chunk()
+        elif self._front.take(self):
+            body = b"".join(self._parts)
+            self.environ.pop("HTTP_TRANSFER_ENCODING", None)
+            self.environ["CONTENT_LENGTH"] = str(len(body))
+            self.queue(body)
+
+    def queue(self, body: bytes) -> None:
+        self.environ["wsgi.input"] = BytesIO(body)
+        self.arrived = self._front.ticks()
+        self._front.choose(self.environ, body).offer(self)
+
+    def run(self) -> None:
+        """Have the application answer. (lanes.Job)"""
+        status, headers, body = "500 Internal Server Error", [], b""
+        written: list[bytes] = []
+
+        def start_response(line: str, given: list[tuple[str, str]], failure: Any = None) -> Callable[[bytes], None]:
+            nonlocal status, headers
+            status, headers = line, given
+            return written.append
+
+        try:
+            chunks = self._front.wsgi(self.environ, start_response)
+            try:
+                body = chunks[0] if type(chunks) is list and len(chunks) == 1 else b"".join(chunks)
+            finally:
+                close = getattr(chunks, "close", None)
+                if close is not None:
+                    close()
+            if written:
+                body = b"".join(written) + body
+        except Exception:  # not even web.RequestId could answer
+            log.exception("a request failed")
+            self.answer_refusal(refusals.FAILED)
+            return
+        if self._front.draining:
+            headers = [*headers, ("Connection", "close")]
+        self._proto.response_bytes(int(status[:3]), headers, body)
+        self._watcher.done()
+
+    def refuse(self) -> None:
+        """There is no time for this request. (lanes.Job)"""
+        self.answer_refusal(refusals.BUSY)
+
+    def answer_refusal(self, refusal: Refusal) -> None:
+        status, headers, body = refusals.drawn(refusal, self.environ)
+        self._proto.response_bytes(status, headers, body)
+        self._watcher.done()
+
+
+def _as_wsgi(path: str) -> str:
+    """The bytes of a path, each as a character (PEP 3333)."""
+    return path if path.isascii() else path.encode("utf-8").decode("latin-1")
+
+
+def _address(client: str) -> str:
+    """The address in `192.0.2.1:443` or `[2001:db8::1]:443`; empty where there is none, as on a Unix socket."""
+    host = client.rpartition(":")[0].strip("[]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    return host

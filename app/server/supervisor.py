@@ -1,0 +1,163 @@
+"""The process that starts the workers, replaces those that die or freeze, and tells them to stop: gunicorn's arbiter.
+
+granian has a supervisor of its own, which ends the whole server when a worker dies twice within seconds, and does not
+notice one that has frozen. gunicorn's replaces each, for as long as it takes, listens on one socket that all workers
+share (connections that wait survive the death of a worker), and starts new workers on SIGHUP. Its HTTP server is not
+used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger as BaseLogger
+
+from app import create_app, installation
+from app.config import Settings, SettingsError
+from app.installation import Secrets
+from app.server import transport, worker
+from app.server.address import disconnect, free_address
+
+log = logging.getLogger(__name__)
+
+FROZEN = 20
+"""Seconds without a sign of life, after which a worker is replaced."""
+MEMORY = "/dev/shm"  # noqa: S108 - gunicorn's files there have no name
+GRACE = 5
+"""Seconds that the supervisor waits longer than its workers need."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop (SIGINT, SIGTERM), finishing what is under way. Raises SettingsError beforehand, and
+    SystemExit at the end."""
+    address, secrets = check(settings)
+    installation.tls_files(settings)
+    Supervisor(Application(settings, secrets, address)).run()
+
+
+def check(settings: Settings) -> tuple[str, Secrets]:
+    """Refuse to start where nothing could be answered. Returns the IP address to listen on, and the secrets of the
+    installation. Raises SettingsError."""
+    app = create_app(settings)
+    installation.demand_ready(app)
+    with app.app_context():
+        secrets = installation.open_secrets(app, app.extensions["cognate"].seal)
+    disconnect(app)
+    if secrets is None:
+        raise SettingsError("The database has no secrets; run `cognate migrate`.")
+    return free_address(settings), secrets
+
+
+class Application(BaseApplication):
+    """What gunicorn asks for its settings. Nothing is read from its own files and variables."""
+
+    def __init__(self, settings: Settings, secrets: Secrets, address: str) -> None:
+        self.settings = settings
+        self.secrets = secrets
+        self._address = f"[{address}]" if ":" in address else address
+        super().__init__()
+
+    def load_config(self) -> None:
+        chosen: dict[str, Any] = {
+            "bind": [f"{self._address}:{self.settings.port}"],
+            "backlog": transport.BACKLOG,
+            "workers": self.settings.workers_or_cores,
+            "worker_class": worker.Worker,
+            "timeout": FROZEN,
+            "graceful_timeout": int(self.settings.drain_seconds + worker.FINISHING) + GRACE,
+            "logger_class": Logger,
+            "control_socket_disable": True,
+            "proc_name": "cognate",
+        }
+        if os.path.isdir(MEMORY):  # a sign of life must not wait for a disk
+            chosen["worker_tmp_dir"] = MEMORY
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """The application is made by each worker."""
+
+
+class Logger(BaseLogger):
+    """gunicorn's lines, in the form of all others: `logs` has configured them."""
+
+    def setup(self, cfg: Any) -> None:
+        # gunicorn has told them not to propagate, and to have handlers of their own.
+        self.error_log.propagate = True
+        self.access_log.propagate = True
+
+    def reopen_files(self) -> None:
+        """There are none."""
+
+    def close_on_exec(self) -> None:
+        """There are none."""
+
+
+class Supervisor(Arbiter):
+    app: Application
+
+    def __init__(self, app: Application) -> None:
+        super().__init__(app)
+        self._stopping = False
+        self._certificates = self._seen()
+
+    def handle_int(self) -> None:
+        """Ctrl-C: like SIGTERM. A second one ends what is under way."""
+        raise StopIteration
+
+    def stop(self, graceful: bool = True) -> None:
+        self._stopping = True
+        super().stop(graceful)
+
+    def spawn_worker(self) -> Any:
+        """A signal that comes before a new worker has its handlers waits for them: it would be lost."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, worker.SIGNALS)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, worker.SIGNALS)
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        """A worker that is replaced is told so: it need not be unready first, for others are ready."""
+        super().kill_worker(pid, worker.RETIRE if sig == signal.SIGTERM and not self._stopping else sig)
+
+    def manage_workers(self) -> None:
+        """Called about once a second."""
+        seen = self._seen()
+        if seen != self._certificates:
+            self._certificates = seen
+            self._renew()
+        super().manage_workers()
+
+    def handle_hup(self) -> None:
+        self._certificates = self._seen()
+        self._renew()
+
+    def _renew(self) -> None:
+        """New workers with what the files say now; the old ones finish what they have."""
+        try:
+            installation.tls_files(self.app.settings)
+        except SettingsError as wrong:
+            log.error("the workers stay as they are: %s", wrong)
+            return
+        log.info("starting new workers")
+        self.reload()
+
+    def _seen(self) -> list[tuple[int, int] | None]:
+        """What tells that a certificate or its key has been replaced."""
+        chosen = self.app.settings
+        return [_state(Path(path)) for path in (chosen.tls_certificate, chosen.tls_key) if path]
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

@@ -1,0 +1,128 @@
+"""HTTP by granian: connections, TLS, HTTP/1.1 and HTTP/2, all in threads of its own that hold no interpreter lock.
+
+What is used here is granian's inside, which its versions may change: this module alone knows it, pyproject.toml names
+the versions that have been tried, and tests/server tells when one is different. granian's own ways to be used are not
+enough: through WSGI a body that comes slowly holds a thread and nobody knows who waits; through RSGI's coroutines a
+request costs 50 µs more than through callbacks, which is as much as granian itself (docs/decisions/012).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from granian.http import HTTP1Settings
+
+# Its published types are those of an older version.
+_granian: Any = importlib.import_module("granian._granian")
+
+BACKLOG = 2048
+"""Connections that the system may keep waiting."""
+CONNECTIONS = 16_384
+"""Open connections of a process at most: each costs a few kilobytes, and half-sent requests must not use them up."""
+OTHER_FILES = 256
+"""Descriptors of a process for everything else."""
+HEADERS_WITHIN = 10_000
+"""Milliseconds for the head of a request, and between two requests of a connection."""
+
+
+class Listening:
+    """One socket being served. `ended` is called when it has been told to stop and every request has been answered."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        received: Callable[[Any], None],
+        ended: Callable[[], None],
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        http: str = "auto",
+    ) -> None:
+        """`received` is called with each request, in a thread of granian; it must neither wait nor raise. `http` is
+        auto, 1 or 2."""
+        self._signal = _granian.WorkerSignal()
+        self._signal.add_cb(ended)
+        # A descriptor of its own, so that who closes which is never a question.
+        holder = _granian.SocketHolder(os.dup(listener.fileno()), False, BACKLOG)
+        worker = _granian.RSGIWorker(
+            1,  # its number
+            (None, holder),
+            None,  # a pipe for its metrics
+            1,  # threads for input and output
+            512,  # and for files, of which it serves none
+            1,  # threads that call `received`
+            30,
+            _connections(),
+            http,
+            HTTP1Settings(header_read_timeout=HEADERS_WITHIN),
+            None,
+            False,  # no WebSockets
+            None,  # no files
+            certificate is not None,
+            _text(certificate),
+            _text(key),
+            None,
+            "tls1.2",
+            None,
+            [],
+            False,  # no certificates of clients
+            (None, None),
+        )
+        worker.serve_mtr(_Scheduler(received), _CALLING_BACK, self._signal)
+
+    def stop(self) -> None:
+        """Take no more connections. Call it once: the channel has a place for one signal, and who sends a second waits
+        while holding the interpreter's lock."""
+        self._signal.set()
+
+
+class _CallingBack:
+    """In place of an event loop: granian asks it to call what waits for a body, and it calls at once."""
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None:
+        callback(*args)
+
+    def call_soon(self, *args: Any, **kwargs: Any) -> None:
+        raise NotImplementedError("granian would run a coroutine, and there are none")
+
+    create_task = call_soon
+
+
+_CALLING_BACK = _CallingBack()
+
+
+class _Scheduler(_granian.CallbackScheduler):  # type: ignore[misc]
+    """What granian hands requests to."""
+
+    __slots__ = ()
+
+    def __new__(cls, received: Callable[[Any], None]) -> _Scheduler:
+        self: _Scheduler = super().__new__(cls, _CALLING_BACK, None, None, None, None)
+        self._schedule_fn = received
+        return self
+
+    def __init__(self, received: Callable[[Any], None]) -> None:
+        super().__init__()
+
+    def cancel(self) -> bool:
+        return False
+
+
+def _connections() -> int:
+    """How many connections there are descriptors for, after as many as the system allows have been asked for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + OTHER_FILES
+    if soft < wanted and soft != resource.RLIM_INFINITY:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(128, min(CONNECTIONS, soft - OTHER_FILES))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

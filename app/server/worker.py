@@ -1,0 +1,178 @@
+"""A worker process: granian's HTTP in front, the lanes behind it, and a main thread that only watches.
+
+The supervisor forks workers from a process that has checked everything and opened the installation's secrets: so a
+worker needs no database to start, and one that takes a dead one's place during an outage serves at once what can be
+served. It tells the supervisor that it is alive only while its threads make progress.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+from flask import Flask
+from gunicorn.workers.base import Worker as BaseWorker
+
+from app import create_app, installation
+from app.access_log import Logged
+from app.accounts import sweep
+from app.background import Background
+from app.config import forget_secrets
+from app.env import Env
+from app.errors import ServiceUnavailable
+from app.pools import domains
+from app.server.front import Front
+from app.server.kinds import Kinds
+from app.server.lanes import Lane
+from app.server.transport import Listening
+from app.web import Wsgi
+
+if TYPE_CHECKING:
+    from app.server.supervisor import Application
+
+log = logging.getLogger(__name__)
+
+M_ARENA_MAX = -8
+"""mallopt(3)."""
+SWEEP_EVERY = 900
+"""Seconds between two sweeps of a worker, on average."""
+BEAT = 1.0
+"""Seconds between two signs of life."""
+STALLED = 15.0
+"""Seconds without a look at what is overdue, after which a worker gives no more sign of life."""
+FINISHING = 20.0
+"""Seconds that requests under way have when the server stops; the longest that one may take is less."""
+RETIRE = signal.SIGUSR2
+"""Tells a worker that another has taken its place: it stops as after SIGTERM, and is ready until then."""
+
+
+SIGNALS = frozenset((signal.SIGTERM, signal.SIGQUIT, RETIRE))
+
+
+class Worker(BaseWorker):
+    """What the supervisor (gunicorn's arbiter) makes of each fork."""
+
+    app: Application
+
+    def init_process(self) -> None:
+        """Serve until told to stop. Called in the new process."""
+        self.booted = True  # whatever fails below is tried again: an exit while booting would end the whole server
+        self._stop: str | None = None
+        self._woken = self._init_signals()
+        try:
+            self._serve()
+        except Exception:
+            log.exception("a worker failed; another takes its place")
+            time.sleep(BEAT)  # or one that fails at once would be replaced a hundred times a second
+            sys.exit(1)
+
+    def _init_signals(self) -> int:
+        """Let signals wake the main thread, which does nothing but wait. Returns the descriptor to wait on: an Event
+        could not be set by a handler, which interrupts the very thread that holds its lock.
+
+        A terminal sends Ctrl-C to workers as well; what the supervisor then sends is enough.
+        """
+        faulthandler.enable()  # the supervisor's SIGABRT to a frozen worker tells where each thread was
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(ignored, signal.SIG_IGN)
+        signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))
+        signal.signal(signal.SIGTERM, lambda *_: self._stop_for("told to"))
+        signal.signal(RETIRE, lambda *_: self._stop_for("replaced"))
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the supervisor has blocked them for the fork
+        return reading
+
+    def _stop_for(self, reason: str) -> None:
+        self._stop = self._stop or reason
+
+    def _serve(self) -> None:
+        _keep_little_memory()
+        settings = self.app.settings
+        app = create_app(settings, background=Background(), secrets=self.app.secrets)
+        # This process has read them, and whatever prints its environment now shows none. The parent keeps them, for
+        # the worker that takes this one's place.
+        forget_secrets(os.environ)
+        wsgi = Logged(app.wsgi_app) if settings.access_log else app.wsgi_app
+        front = _front(app.extensions["cognate"], wsgi)
+        front.start()
+        ended = threading.Event()
+        certificate, key = installation.tls_files(settings)
+        listening = Listening(
+            self.sockets[0], front.received, ended.set, certificate=certificate, key=key, http=settings.http_mode
+        )
+        threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
+
+        while self._stop is None:
+            self._beat(front)
+            select.select([self._woken], [], [], BEAT)
+            if os.getppid() != self.ppid:
+                self._stop = "alone"  # nobody would replace it, tell it to stop, or notice that it has frozen
+        front.draining = True
+        if self._stop == "told to":
+            self._wait(front, threading.Event(), settings.drain_seconds)
+        listening.stop()
+        self._wait(front, ended, FINISHING)
+        until = time.monotonic() + FINISHING
+        while not front.idle and time.monotonic() < until:
+            self._beat(front)
+            time.sleep(0.02)
+
+    def _wait(self, front: Front, event: threading.Event, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._beat(front)
+            if event.wait(min(left, BEAT)):
+                return
+
+    def _beat(self, front: Front) -> None:
+        if time.monotonic() - front.looked < STALLED:
+            self.notify()
+
+
+def _front(env: Env, wsgi: Wsgi) -> Front:
+    settings = env.settings
+    health = Lane("health", 1, longest_wait=10.0, ticks=time.monotonic)
+    passwords = Lane("passwords", settings.password_threads, longest_wait=0.8, ticks=time.monotonic)
+    others = Lane("requests", settings.threads, longest_wait=5.0, ticks=time.monotonic)
+    kinds = Kinds(env, health=health, passwords=passwords, others=others)
+    return Front(wsgi, (health, passwords, others), kinds, time.monotonic)
+
+
+def _keep_little_memory() -> None:
+    """glibc gives each thread an arena of its own, and each keeps the 20 MB of the last password it hashed. With two
+    arenas for all threads a worker stays some 20 MB smaller, and a hash takes as long as before."""
+    try:
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    except (OSError, AttributeError):  # another C library
+        pass
+
+
+def _sweep_now_and_then(app: Flask) -> None:
+    """Forget what has expired and look for the proofs of domains, in every worker; at random times, so that they do not
+    all do it at once."""
+    pause = SystemRandom()
+    while True:
+        time.sleep(pause.uniform(0.5, 1.5) * SWEEP_EVERY)
+        try:
+            with app.app_context():
+                env = app.extensions["cognate"]
+                sweep.expired(env)
+                for domain in domains.prove_waiting(env):
+                    log.info("%s has been proven and is served", domain.domain)
+        except ServiceUnavailable as away:
+            log.warning("sweeping will be tried again: %s", away.message)
+        except Exception:
+            log.exception("sweeping failed; it will be tried again")
