@@ -104,7 +104,7 @@ def create_app(
             time_cost=settings.argon2_time,
             parallelism=settings.argon2_parallelism,
             at_once=settings.hashes_at_once,
-            wait_seconds=settings.hash_wait,
+            wait_seconds=settings.hash_patience,
         ),
         mail=mail or _mail(settings, now),
         sms=sms or _sms(settings, now),

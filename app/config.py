@@ -176,6 +176,14 @@ class Settings:
         "127.0.0.1", _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"), "the address to listen on"
     )
     port: int = _setting(8080, _number(1, 65535), "the port to listen on")
+    admin_port: int = _setting(
+        0, _number(0, 65535), "a second port, for operators: /healthz, /readyz and /metrics; 0: none"
+    )
+    admin_host: str = _setting(
+        "127.0.0.1",
+        _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"),
+        "the address that the second port listens on; nobody is asked there who they are",
+    )
     workers: int = _setting(0, _number(0, 64), "worker processes; 0: one per core")
     threads: int = _setting(4, _number(1, 64), "threads in each worker, besides those for passwords")
     http: str = _setting(
@@ -210,7 +218,12 @@ class Settings:
     argon2_memory_kib: int = _setting(19456, _number(8, 4194304), "Argon2id: memory of one hash in KiB")
     argon2_time: int = _setting(2, _number(1, 100), "Argon2id: passes")
     argon2_parallelism: int = _setting(1, _number(1, 16), "Argon2id: lanes")
-    hash_wait: float = _setting(5.0, _seconds, "seconds that a password waits for a free core before 429")
+    hash_wait: float | None = _setting(
+        None,
+        _seconds,
+        "seconds that a request waits for its turn to hash a password before it is refused; unset: 1, in development "
+        "10",
+    )
     sign_ups_per_network: int | None = _setting(
         None,
         _number(0, 1_000_000),
@@ -287,6 +300,8 @@ class Settings:
                 f"COGNATE_SQLITE_SYNCHRONOUS={self.sqlite_synchronous} is for SQLite, and COGNATE_DATABASE_URL is not: "
                 "unset it (PostgreSQL has synchronous_commit)."
             )
+        if self.admin_port == self.port:
+            raise SettingsError("COGNATE_ADMIN_PORT must not be COGNATE_PORT: it tells strangers nothing.")
         if self.smtp_username and not self.smtp_host:
             raise SettingsError("COGNATE_SMTP_USERNAME needs COGNATE_SMTP_HOST: without it no mail is sent.")
         if bool(self.smtp_username) != bool(self.smtp_password):
@@ -339,6 +354,11 @@ class Settings:
     def hashes_at_once(self) -> int:
         """Passwords that one worker hashes at once: all workers together keep each core busy, and no more."""
         return max(1, -(-cores() // self.workers_or_cores))
+
+    @property
+    def hash_patience(self) -> float:
+        """Seconds. A test double on a busy machine is slow, and nobody's capacity needs protection there."""
+        return self.hash_wait or (10.0 if self.development else 1.0)
 
     @property
     def password_threads(self) -> int:

@@ -70,6 +70,8 @@ def test_settings_are_read_once_and_cannot_be_changed() -> None:
         ("account_id", "123456789012", "123456789012"),
         ("theme", "acme", "acme"),
         ("hash_wait", "0.5", 0.5),
+        ("drain", "0", 0.0),
+        ("drain", "2.5", 2.5),
         ("smtp_from", "no-reply@example.com", "no-reply@example.com"),
         ("access_log", "off", False),
         ("access_log", "TRUE", True),
@@ -236,8 +238,9 @@ def test_a_wrong_password_setting_is_not_shown() -> None:
         ({"tls_key": "/k"}, ["TLS_CERTIFICATE", "TLS_KEY"]),
         ({"tls": "self-signed", "tls_certificate": "/c", "tls_key": "/k"}, ["TLS", "TLS_CERTIFICATE"]),
         ({"tls_certificate": "/c", "tls_key": "/k", "base_url": "http://localhost"}, ["BASE_URL"]),
-        ({"threads": "6"}, ["DATABASE_POOL", "THREADS"]),
+        ({"threads": "6", "database_pool": "6"}, ["DATABASE_POOL", "THREADS"]),
         ({"threads": "8", "database_pool": "8"}, ["DATABASE_POOL", "THREADS"]),
+        ({"admin_port": "8080"}, ["ADMIN_PORT", "PORT"]),
         ({"sqlite_synchronous": "normal", "database_url": "postgresql://h/d"}, ["SQLITE_SYNCHRONOUS", "DATABASE_URL"]),
         ({"smtp_username": "u", "smtp_password": "p"}, ["SMTP_USERNAME", "SMTP_HOST"]),
         ({"smtp_host": "h", "smtp_password": "p"}, ["SMTP_USERNAME", "SMTP_PASSWORD"]),
@@ -313,3 +316,28 @@ def test_an_environment_that_was_read_is_left_without_secrets() -> None:
     environ = {"COGNATE_KEY": key, "COGNATE_DATABASE_URL": "x", "COGNATE_SMTP_PASSWORD": "x", "COGNATE_PORT": "1"}
     config.forget_secrets(environ)
     assert environ == {"COGNATE_PORT": "1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, 0.0),
+        ({"trusted_proxies": "1"}, 5.0),
+        ({"trusted_proxies": "1", "drain": "0"}, 0.0),
+        ({"trusted_proxies": "1", "mode": "development"}, 0.0),
+        ({"drain": "30"}, 30.0),
+    ],
+)
+def test_a_proxy_is_given_time_to_notice_that_the_server_stops(given: dict[str, str], seconds: float) -> None:
+    assert read(**given).drain_seconds == seconds
+
+
+def test_all_workers_together_hash_on_every_core_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "cores", lambda: 4)
+    assert [read(workers=str(n)).hashes_at_once for n in (1, 2, 3, 4, 8)] == [4, 2, 2, 1, 1]
+
+
+def test_there_are_connections_for_all_threads() -> None:
+    chosen = read(threads="16", workers="1")
+    assert chosen.connections > chosen.threads + chosen.password_threads
+    assert read(database_pool="40").connections == 40

@@ -6,6 +6,7 @@ import logging
 import re
 import smtplib
 import ssl
+import threading
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -19,6 +20,12 @@ from app.policy.mailbox import bare, mailbox
 TIMEOUT = 10
 """Seconds for each step of the conversation: a mail server that hangs must not hold a worker for long."""
 
+AT_ONCE = 2
+"""Mails that one process sends at the same time. A mail server that says nothing then holds up as many requests, and no
+others: the rest are told after WAIT that there is nobody to take their mail."""
+WAIT = 1.0
+"""Seconds that a mail waits for its turn."""
+
 _TAG = re.compile(r"<[^<>]*>")
 
 log = logging.getLogger(__name__)
@@ -30,8 +37,18 @@ class Smtp:
     def __init__(self, settings: Settings, connect: Callable[[], smtplib.SMTP] | None = None) -> None:
         self._settings = settings
         self._connect = connect or self._connection
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     def send(self, message: Message) -> None:
+        if not self._turns.acquire(timeout=WAIT):
+            log.warning("mail for %s could not be sent: the mail server is slow, others wait for it", message.purpose)
+            raise errors.CodeDeliveryFailure("The e-mail could not be delivered; try again later.")
+        try:
+            self._deliver(message)
+        finally:
+            self._turns.release()
+
+    def _deliver(self, message: Message) -> None:
         try:
             mail = self._mail(message)
             with self._connect() as server:

@@ -20,21 +20,25 @@ def disconnect(app: Flask) -> None:
         db.engine.dispose()
 
 
-def free_address(settings: Settings) -> str:
-    """The IP address to listen on, if nothing listens there on the port yet. Raises SettingsError.
+def free_address(settings: Settings, *, admin: bool = False) -> str:
+    """`address:port` to listen on, with the address as a number, if nothing listens there yet: the port of requests, or
+    that of operators. Raises SettingsError.
 
-    granian wants a number, and lets two servers listen on one port (SO_REUSEPORT): each would get some requests.
+    Asked before anything is begun, because gunicorn tries a port that is taken for five seconds.
     """
+    host, port = (settings.admin_host, settings.admin_port) if admin else (settings.host, settings.port)
+    names = "COGNATE_ADMIN_HOST %s and COGNATE_ADMIN_PORT %s" if admin else "COGNATE_HOST %s and COGNATE_PORT %s"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-        return str(address[0])
     except OSError as error:
-        what = f"COGNATE_HOST {settings.host} and COGNATE_PORT {settings.port} cannot be listened on: {error.strerror}."
+        what = f"{names % (host, port)} cannot be listened on: {error.strerror}."
         if error.errno == errno.EADDRINUSE:
-            what += " Stop the other server, or give another port in COGNATE_PORT."
+            what += f" Stop the other server, or give another port in {names.split()[-2]}."
         raise SettingsError(what) from None
+    number = str(address[0])
+    return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 1000
 """Jobs in one queue, however fast they are done."""
+MARGIN = 0.8
+"""Of the longest wait, for a job to be taken at all: what is taken should rarely have to be refused after all."""
 SMOOTHING = 0.1
 """Weight of the last job in the moving average of how long one takes."""
 
@@ -75,7 +77,8 @@ class Lane:
     def offer(self, job: Job) -> None:
         """Queue a job, or refuse it where it would wait longer than it may."""
         waiting = len(self._jobs)
-        if waiting >= self.threads and waiting * self._average > self.longest_wait * self.threads:
+        expected = waiting * self._average / self.threads
+        if waiting >= self.threads and expected > MARGIN * self.longest_wait:
             self._refuse(job)
         elif waiting >= MOST_WAITING:
             self._refuse(job)

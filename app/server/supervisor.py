@@ -36,14 +36,14 @@ GRACE = 5
 def serve(settings: Settings) -> None:
     """Serve until told to stop (SIGINT, SIGTERM), finishing what is under way. Raises SettingsError beforehand, and
     SystemExit at the end."""
-    address, secrets = check(settings)
+    addresses, secrets = check(settings)
     installation.tls_files(settings)
-    Supervisor(Application(settings, secrets, address)).run()
+    Supervisor(Application(settings, secrets, addresses)).run()
 
 
-def check(settings: Settings) -> tuple[str, Secrets]:
-    """Refuse to start where nothing could be answered. Returns the IP address to listen on, and the secrets of the
-    installation. Raises SettingsError."""
+def check(settings: Settings) -> tuple[list[str], Secrets]:
+    """Refuse to start where nothing could be answered. Returns where to listen, and the secrets of the installation.
+    Raises SettingsError."""
     app = create_app(settings)
     installation.demand_ready(app)
     with app.app_context():
@@ -51,21 +51,25 @@ def check(settings: Settings) -> tuple[str, Secrets]:
     disconnect(app)
     if secrets is None:
         raise SettingsError("The database has no secrets; run `cognate migrate`.")
-    return free_address(settings), secrets
+    addresses = [free_address(settings)]
+    if settings.admin_port:
+        addresses.append(free_address(settings, admin=True))
+    return addresses, secrets
 
 
 class Application(BaseApplication):
     """What gunicorn asks for its settings. Nothing is read from its own files and variables."""
 
-    def __init__(self, settings: Settings, secrets: Secrets, address: str) -> None:
+    def __init__(self, settings: Settings, secrets: Secrets, addresses: list[str]) -> None:
+        """`addresses` are an IP address with its port each: where requests come, and where operators ask."""
         self.settings = settings
         self.secrets = secrets
-        self._address = f"[{address}]" if ":" in address else address
+        self._addresses = addresses
         super().__init__()
 
     def load_config(self) -> None:
         chosen: dict[str, Any] = {
-            "bind": [f"{self._address}:{self.settings.port}"],
+            "bind": self._addresses,
             "backlog": transport.BACKLOG,
             "workers": self.settings.workers_or_cores,
             "worker_class": worker.Worker,

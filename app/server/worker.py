@@ -30,6 +30,7 @@ from app.config import forget_secrets
 from app.env import Env
 from app.errors import ServiceUnavailable
 from app.pools import domains
+from app.server.admin import Admin
 from app.server.front import Front
 from app.server.kinds import Kinds
 from app.server.lanes import Lane
@@ -108,11 +109,14 @@ class Worker(BaseWorker):
         wsgi = Logged(app.wsgi_app) if settings.access_log else app.wsgi_app
         front = _front(app.extensions["cognate"], wsgi)
         front.start()
+        self._fronts = [front]
         ended = threading.Event()
         certificate, key = installation.tls_files(settings)
         listening = Listening(
             self.sockets[0], front.received, ended.set, certificate=certificate, key=key, http=settings.http_mode
         )
+        if len(self.sockets) > 1:
+            self._listen_for_operators(app)
         threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
 
         while self._stop is None:
@@ -120,7 +124,8 @@ class Worker(BaseWorker):
             select.select([self._woken], [], [], BEAT)
             if os.getppid() != self.ppid:
                 self._stop = "alone"  # nobody would replace it, tell it to stop, or notice that it has frozen
-        front.draining = True
+        for each in self._fronts:
+            each.draining = True
         if self._stop == "told to":
             self._wait(front, threading.Event(), settings.drain_seconds)
         listening.stop()
@@ -129,6 +134,14 @@ class Worker(BaseWorker):
         while not front.idle and time.monotonic() < until:
             self._beat(front)
             time.sleep(0.02)
+
+    def _listen_for_operators(self, app: Flask) -> None:
+        """On the admin port, by threads of its own, until the process ends."""
+        lane = Lane("admin", 1, longest_wait=10.0, ticks=time.monotonic)
+        front = Front(Admin(app.wsgi_app), (lane,), lambda environ, body: lane, time.monotonic)
+        front.start()
+        self._fronts.append(front)
+        self._operators = Listening(self.sockets[1], front.received, lambda: None)
 
     def _wait(self, front: Front, event: threading.Event, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -145,7 +158,7 @@ class Worker(BaseWorker):
 def _front(env: Env, wsgi: Wsgi) -> Front:
     settings = env.settings
     health = Lane("health", 1, longest_wait=10.0, ticks=time.monotonic)
-    passwords = Lane("passwords", settings.password_threads, longest_wait=0.8, ticks=time.monotonic)
+    passwords = Lane("passwords", settings.password_threads, longest_wait=settings.hash_patience, ticks=time.monotonic)
     others = Lane("requests", settings.threads, longest_wait=5.0, ticks=time.monotonic)
     kinds = Kinds(env, health=health, passwords=passwords, others=others)
     return Front(wsgi, (health, passwords, others), kinds, time.monotonic)

@@ -3,7 +3,9 @@
 import email
 import email.policy
 import logging
+import smtplib
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from app import errors
 from app.config import Settings
 from app.env import Message
+from app.messaging import email as sending
 from app.messaging.email import Nowhere, Smtp
 from tests.messaging import mail_server
 from tests.messaging.mail_server import MailServer
@@ -199,3 +202,32 @@ def test_a_sender_that_is_none_sends_nothing(server: MailServer, headers: dict[s
     with pytest.raises(errors.CodeDeliveryFailure):
         sender(server).send(replace(a_message(), **headers))
     assert server.letters == []
+
+
+def test_a_server_that_says_nothing_holds_up_two_requests_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "WAIT", 0.001)
+    release, connecting = threading.Event(), threading.Semaphore(0)
+
+    def says_nothing() -> smtplib.SMTP:
+        connecting.release()
+        release.wait(60)
+        raise TimeoutError
+
+    slow = Smtp(Settings(mode="development", smtp_host="mail.test"), says_nothing)
+
+    def fail() -> None:
+        with pytest.raises(errors.CodeDeliveryFailure):
+            slow.send(a_message())
+
+    stuck = [threading.Thread(target=fail) for _ in range(sending.AT_ONCE)]
+    for thread in stuck:
+        thread.start()
+    for _ in stuck:
+        assert connecting.acquire(timeout=60)
+    fail()
+    assert not connecting.acquire(blocking=False), "it has not even tried"
+    release.set()
+    for thread in stuck:
+        thread.join(60)
+    fail()
+    assert connecting.acquire(timeout=60), "and there is a turn again"

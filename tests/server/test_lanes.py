@@ -107,7 +107,7 @@ def test_what_waits_behind_threads_that_are_stuck_is_refused_in_time() -> None:
 def test_a_queue_that_is_longer_than_the_patience_takes_no_more() -> None:
     """The lane has learnt how long a job takes, and does not make anybody wait for nothing."""
     clock = Clock()
-    busy = lane(clock, longest_wait=1.0)
+    busy = lane(clock, longest_wait=1.25)
     busy.start()
 
     def takes_a_quarter_of_a_second() -> None:
