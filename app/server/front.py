@@ -67,7 +67,7 @@ class Front:
     def start(self) -> None:
         for lane in self.lanes:
             lane.start()
-        threading.Thread(target=self._refuse_overdue, name="overdue", daemon=True).start()
+        threading.Thread(target=self._look, name="overdue", daemon=True).start()
         threading.Thread(target=self._receive_chunks, name="chunks", daemon=True).start()
 
     @property
@@ -126,17 +126,22 @@ class Front:
             except Exception:
                 log.exception("a body was not received")
 
-    def _refuse_overdue(self) -> None:
+    def refuse_overdue(self) -> None:
+        """Refuse bodies that come too slowly, and requests that have waited too long."""
+        now = self.ticks()
+        for exchange in list(self._reading):
+            if now > exchange.deadline and self.take(exchange):
+                exchange.answer_refusal(refusals.SLOW)
+        for lane in self.lanes:
+            lane.refuse_overdue()
+
+    def _look(self) -> None:
         pause = threading.Event()
         while True:
             pause.wait(EVERY)
-            now = self.looked = self.ticks()
+            self.looked = self.ticks()
             try:
-                for exchange in list(self._reading):
-                    if now > exchange.deadline and self.take(exchange):
-                        exchange.answer_refusal(refusals.SLOW)
-                for lane in self.lanes:
-                    lane.refuse_overdue()
+                self.refuse_overdue()
             except Exception:
                 log.exception("what is overdue was not refused")
 

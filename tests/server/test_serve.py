@@ -5,10 +5,12 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -422,3 +424,132 @@ def test_a_worker_keeps_no_secret_in_its_environment(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, value)
     config.forget_secrets(os.environ)
     assert given.keys() & os.environ.keys() == {"COGNATE_PORT"}
+
+
+# -- faults ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_workers_that_die_again_and_again_are_replaced_again_and_again(server: Serve) -> None:
+    """granian's own supervisor ends the server at the second death within seconds."""
+    running = server().start()
+    for _ in range(4):
+        workers = until(lambda: len(found := running.workers()) == 2 and found, what="two workers")
+        os.kill(min(workers), signal.SIGKILL)
+        until(lambda gone=min(workers): gone not in running.workers(), what="its end")
+    until(lambda: len(running.workers()) == 2, what="two workers")
+    assert running.get("/healthz").status_code == 200
+    assert running.end() == 0
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_parent(server: Serve) -> None:
+    running = server().start()
+    workers = until(lambda: len(found := running.workers()) == 2 and found, what="two workers")
+    os.kill(running.pid, signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in workers), what="the end of the workers")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.slow
+def test_a_worker_that_freezes_is_replaced(server: Serve) -> None:
+    running = server().start()
+    workers = until(lambda: len(found := running.workers()) == 2 and found, what="two workers")
+    os.kill(min(workers), signal.SIGSTOP)
+    until(lambda: min(workers) not in running.workers(), what="its end")
+    until(lambda: len(running.workers()) == 2, what="another one")
+    assert "WORKER TIMEOUT" in running.log
+    assert running.end() == 0
+
+
+@pytest.mark.slow
+def test_half_sent_requests_hold_up_nobody(server: Serve) -> None:
+    """Each of them took a thread, and there are four."""
+    running = server(workers="1", threads="4").start()
+    half = []
+    for sent in (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", b"POST / HTTP/1.1\r\nHost: a\r\nConte"):
+        for _ in range(50):
+            half.append(socket.create_connection(("127.0.0.1", running.port), timeout=WITHIN))
+            half[-1].sendall(sent)
+    for _ in range(20):
+        assert running.get("/healthz").status_code == 200
+    for connection in half:
+        connection.close()
+    assert running.end() == 0
+
+
+@pytest.mark.slow
+def test_told_to_stop_it_is_unready_first_and_serves_on(server: Serve) -> None:
+    running = server(workers="1", drain="1000", admin_port=str(admin := free_port())).start()
+    assert running.get("/readyz").status_code == 200
+    assert running.process
+    running.process.send_signal(signal.SIGTERM)
+    until(lambda: running.get("/readyz").status_code == 503, what="the server to be unready")
+    assert running.get("/readyz").json()["status"] == "draining"
+    ready = requests.get(f"http://127.0.0.1:{admin}/readyz", timeout=WITHIN)
+    assert ready.status_code == 503
+    answer = running.get("/healthz")
+    assert answer.status_code == 200, "it still serves"
+    assert answer.headers["Connection"] == "close", "and asks its clients to come to others"
+    running.process.send_signal(signal.SIGINT)  # whoever does not want to wait
+    assert running.process.wait(timeout=WITHIN) == 0
+
+
+@pytest.mark.slow
+def test_new_workers_take_the_place_of_old_ones_without_being_unready(server: Serve) -> None:
+    running = server().start()
+    before = until(lambda: len(found := running.workers()) == 2 and found, what="two workers")
+    os.kill(running.pid, signal.SIGHUP)
+
+    def replaced() -> bool:
+        assert running.get("/readyz").status_code == 200
+        return len(running.workers()) == 2 and not before & running.workers()
+
+    until(replaced, what="other workers")
+    assert running.end() == 0
+
+
+@pytest.mark.slow
+def test_a_certificate_that_is_replaced_is_used(server: Serve, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "chain.pem", tmp_path / "private.pem"
+    make_certificate(certificate, key)
+    running = server(tls_certificate=str(certificate), tls_key=str(key), base_url="https://localhost").start()
+    first = ssl.get_server_certificate(("127.0.0.1", running.port), timeout=WITHIN)
+    certificate.write_text("not one")
+    until(lambda: "the workers stay as they are" in running.log, what="it to notice")
+    assert ssl.get_server_certificate(("127.0.0.1", running.port), timeout=WITHIN) == first
+    make_certificate(certificate, key)
+
+    def another() -> bool:
+        return ssl.get_server_certificate(("127.0.0.1", running.port), timeout=WITHIN) != first
+
+    until(another, what="the new certificate")
+    assert running.end() == 0
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(private, hashes.SHA256())
+    )
+    key.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
