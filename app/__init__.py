@@ -21,7 +21,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import api, config, health, hosted, installation, oauth, web
+from app import api, config, health, hosted, installation, oauth, readiness, web
 from app.background import Background, at_once
 from app.cache import Cache
 from app.cache.version import Version
@@ -77,7 +77,10 @@ def create_app(
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(
-            settings.database_url, settings.connections, synchronous=settings.sqlite_synchronous
+            settings.database_url,
+            settings.connections,
+            settings.database_limits,
+            synchronous=settings.sqlite_synchronous,
         ),
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,
         **web.cookie_configuration(settings),
@@ -119,6 +122,7 @@ def create_app(
     if background is not None:
         background.of(app)
     web.install(app, env, version=__version__)
+    readiness.of(app, settings, seal, ticks, serving=background is not None)
     health.open_on(app)
     for door in (api, oauth, hosted):
         door.open_on(app, env)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 PREFIX = "COGNATE_"
 Mode = Literal["production", "development"]
@@ -29,9 +29,20 @@ class SettingsError(Exception):
     """A setting is wrong; the message is one line that names it."""
 
 
+OF_POSTGRESQL = ("database_statement_timeout", "database_idle_in_transaction_timeout")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 WEAKEST_MEMORY_KIB, WEAKEST_WORK = 7168, 7168 * 5
 """The cheapest Argon2id that OWASP's Password Storage Cheat Sheet names: memory, and memory times passes."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a connection to the database, in seconds, 0 for none: waiting for one lock, one statement, and a transaction
+    in which nothing is done."""
+
+    lock: float = 0
+    statement: float = 0
+    idle_in_transaction: float = 0
 
 
 def _text(value: str) -> str:
@@ -64,8 +75,14 @@ def _seconds(value: str) -> float:
     return float(value)
 
 
-def _seconds_or_zero(value: str) -> float:
+def _seconds_from_zero(value: str) -> float:
     return 0.0 if re.fullmatch(r"0+(\.0+)?", value) else _seconds(value)
+
+
+def _limit(value: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", value):
+        raise ValueError("a number of seconds, or 0 for no limit")
+    return float(value)
 
 
 def _switch(value: str) -> bool:
@@ -114,8 +131,10 @@ def _database(value: str) -> str:
     """As SQLAlchemy reads it. A relative path of a file is one from here, as every other path is."""
     expected = ValueError("a URL that begins with postgresql:// or sqlite:///")
     try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
+        url = _of_several_hosts(value) or make_url(value)
+        if url.get_backend_name() == "postgresql":
+            url.set(drivername="postgresql+psycopg").get_dialect()().create_connect_args(url)
+    except (ArgumentError, NoSuchModuleError, ValueError):
         raise expected from None
     if url.drivername in ("postgresql", "postgresql+psycopg"):
         return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
@@ -123,6 +142,20 @@ def _database(value: str) -> str:
     if url.drivername != "sqlite" or not url.database or url.database.startswith((":", "file:")) or url.query:
         raise expected
     return _sqlite(Path(url.database))
+
+
+def _of_several_hosts(value: str) -> URL | None:
+    """`postgresql://user:password@host1:5432,host2:5432/database`, as libpq reads it, in SQLAlchemy's form. None for
+    any other URL."""
+    found = re.fullmatch(r"([a-z0-9+]+://(?:[^/?]*@)?)([^@/?]*,[^@/?]*)([/?].*)?", value)
+    if not found:
+        return None
+    hosts = [re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", host) for host in found[2].split(",")]
+    url = make_url(found[1] + (found[3] or ""))
+    if not all(hosts) or {"host", "port", "hostaddr"} & url.query.keys():
+        raise ValueError("a list of hosts")
+    named = [(host[1].strip("[]"), host[2] or "5432") for host in hosts if host]
+    return url.update_query_dict({"host": ",".join(name for name, _ in named), "port": ",".join(p for _, p in named)})
 
 
 def _sqlite(path: Path) -> str:
@@ -157,6 +190,17 @@ class Settings:
     )
     database_pool: int = _setting(
         0, _number(0, 200), "database connections that one worker keeps at most; 0: as many as its threads need"
+    )
+    database_lock_timeout: float | None = _setting(
+        None,
+        _limit,
+        "seconds that a statement waits for a lock; 0: as long as it takes; unset: 2, with SQLite 5",
+    )
+    database_statement_timeout: float = _setting(
+        10.0, _limit, "PostgreSQL: seconds that a statement takes at most, and its answer one more; 0: any time"
+    )
+    database_idle_in_transaction_timeout: float = _setting(
+        30.0, _limit, "PostgreSQL: seconds after which a transaction in which nothing is done is ended; 0: never"
     )
     sqlite_synchronous: str = _setting(
         "full",
@@ -193,7 +237,7 @@ class Settings:
     )
     drain: float | None = _setting(
         None,
-        _seconds_or_zero,
+        _seconds_from_zero,
         "seconds between being told to stop and taking no more requests, during which /readyz answers 503; unset: 5 "
         "behind a proxy (COGNATE_TRUSTED_PROXIES), else 0",
     )
@@ -271,6 +315,9 @@ class Settings:
         if not self.base_url:
             scheme = "https" if self.tls or self.tls_certificate else "http"
             object.__setattr__(self, "base_url", f"{scheme}://localhost:{self.port}")
+        if self.database_lock_timeout is None:
+            # Each transaction of SQLite waits for the one writer's place; PostgreSQL's wait for rows that few need.
+            object.__setattr__(self, "database_lock_timeout", 5.0 if self.sqlite else 2.0)
         for name, usual in (("sign_ups_per_network", 300), ("codes_per_address", 20)):
             if getattr(self, name) is None:
                 # Tests of an application sign up thousands from one address, and the same one over and over.
@@ -295,7 +342,13 @@ class Settings:
                 f"COGNATE_DATABASE_POOL must be greater than {self.threads + self.password_threads}: COGNATE_THREADS, "
                 f"and {self.password_threads} threads for passwords."
             )
-        if self.sqlite_synchronous != "full" and not self.database_url.startswith("sqlite"):
+        if self.sqlite:
+            for one in fields(self):
+                if one.name in OF_POSTGRESQL and getattr(self, one.name) != one.default:
+                    raise SettingsError(
+                        f"COGNATE_{one.name.upper()} is for PostgreSQL, and COGNATE_DATABASE_URL is not: unset it."
+                    )
+        if self.sqlite_synchronous != "full" and not self.sqlite:
             raise SettingsError(
                 f"COGNATE_SQLITE_SYNCHRONOUS={self.sqlite_synchronous} is for SQLite, and COGNATE_DATABASE_URL is not: "
                 "unset it (PostgreSQL has synchronous_commit)."
@@ -326,6 +379,18 @@ class Settings:
                 raise SettingsError("COGNATE_SMTP_TLS=none would send codes in clear: use starttls or tls.")
             if self.smtp_from.endswith("@localhost"):
                 raise SettingsError(f"COGNATE_SMTP_FROM is {self.smtp_from}, which no mail server accepts.")
+
+    @property
+    def sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def database_limits(self) -> Limits:
+        return Limits(
+            self.database_lock_timeout or 0,
+            self.database_statement_timeout,
+            self.database_idle_in_transaction_timeout,
+        )
 
     @property
     def development(self) -> bool:

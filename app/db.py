@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -32,15 +33,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from app.config import Limits
 from app.errors import Refusal
 
 READONLY = "cognate_readonly"
 """Execution option of a connection that will not write: SQLite then begins without taking the one writer's place."""
 
+
+READ_ONLY = "25006"
+"""SQLSTATE of a write to a standby."""
 
 _FILE = "cognate_file"
 """Where a connection remembers which SQLite file it opened."""
@@ -105,10 +110,18 @@ def inserting(session: Session, model: type[Base]) -> postgresql.Insert | sqlite
 db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
 
 
-def engine_options(url: str, pool_size: int, *, synchronous: str = "full") -> dict[str, Any]:
+FOREVER = 2**31 - 1
+"""Milliseconds, as many as SQLite can be told to wait."""
+
+
+def engine_options(
+    url: str, pool_size: int, limits: Limits, *, synchronous: str = "full", connect_timeout: int | None = None
+) -> dict[str, Any]:
     """Options of the engine, with a bounded pool: a worker that waits is better than a server that falls.
 
-    `synchronous` is SQLite's pragma: `full`, or `normal`, with which a commit can be undone by a power cut.
+    `synchronous` is SQLite's pragma: `full`, or `normal`, with which a commit can be undone by a power cut. Of the
+    limits SQLite has the one of a lock, for which it has one: its writer's place. `connect_timeout` is in seconds for
+    each host, unless the URL says otherwise.
     """
     bounded = {
         "pool_size": pool_size,
@@ -120,10 +133,15 @@ def engine_options(url: str, pool_size: int, *, synchronous: str = "full") -> di
         "json_deserializer": orjson.loads,
     }
     if url.startswith("sqlite"):
-        return {**bounded, "pool_events": [(partial(_synchronise, synchronous), "connect")]}
-    # A host that drops packets is given up after seconds, not after TCP's two minutes; the URL may say otherwise.
-    connect_args = {} if "connect_timeout=" in url else {"connect_timeout": 5}
-    return {**bounded, "pool_pre_ping": True, "connect_args": connect_args}
+        return {**bounded, "pool_events": [(partial(_set_pragmas, synchronous, limits), "connect")]}
+    from app import postgresql  # with the driver, which nobody else needs at the start
+
+    return {
+        **bounded,
+        "pool_pre_ping": True,
+        "creator": postgresql.creator(url, limits, connect_timeout),
+        "pool_events": postgresql.pool_events(limits),
+    }
 
 
 def _json(value: Any) -> str:
@@ -150,9 +168,26 @@ def _on_connect(connection: Any, record: Any) -> None:
     record.info[_FILE] = _identity(connection)
 
 
-def _synchronise(level: str, connection: sqlite3.Connection, record: Any) -> None:
+def _set_pragmas(synchronous: str, limits: Limits, connection: sqlite3.Connection, record: Any) -> None:
     """For an engine that was told so, after the above."""
-    connection.execute(f"PRAGMA synchronous={level}")
+    connection.execute(f"PRAGMA synchronous={synchronous}")
+    connection.execute(f"PRAGMA busy_timeout={round(limits.lock * 1000) or FOREVER}")
+
+
+@event.listens_for(Engine, "handle_error")
+def _on_error(context: ExceptionContext) -> None:
+    """A connection to a server that has become a standby is given up, with all that are idle: behind one name, or one
+    list of hosts, the new ones lead to the server that has taken over."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
+
+
+def unhurried(connection: Connection) -> None:
+    """Lift the limit of one statement from the transaction that is open on a connection, for what takes as long as
+    there are rows. A lock is waited for no longer than ever."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.connection.dbapi_connection.patience = None  # type: ignore[union-attr]
 
 
 @event.listens_for(Engine, "begin")
@@ -176,6 +211,11 @@ def replaced(connection: Connection) -> bool:
 
 def _identity(connection: Any) -> tuple[int, int] | None:
     (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    return file_identity(Path(path))
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that gets its name; None where there is no file."""
     try:
         found = os.stat(path)
     except OSError:

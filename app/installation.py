@@ -30,16 +30,20 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
+from app import migrating
 from app.config import Settings, SettingsError
 from app.crypto.seal import SealBroken
 from app.db import db, reading_options, replaced
 from app.env import Sealer
+from app.errors import ServiceUnavailable
 from app.models import InstallationSecret, Revision
 from app.outages import reason
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 NAMES = ("hashes", "cookies")
 KEY_FILE = "key"
+EMPTY = "empty"
+"""Of a database that was never migrated."""
 
 
 @dataclass(frozen=True)
@@ -260,7 +264,10 @@ def _make_certificate(settings: Settings, certificate: Path, private: Path) -> N
 
 
 def migrate(app: Flask, seal: Sealer) -> None:
-    """Bring the database to this version, and make what belongs to every installation."""
+    """Bring the database to this version, and make what belongs to every installation.
+
+    Raises SettingsError, and errors.ServiceUnavailable where a table was in use all the time.
+    """
     migratable(app)
     from flask_migrate import upgrade
 
@@ -272,6 +279,8 @@ def migrate(app: Flask, seal: Sealer) -> None:
                 raise SettingsError(f"The database is at revision {found}: a newer version of Cognate has migrated it.")
             upgrade()
         except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == migrating.LOCKED:
+                raise ServiceUnavailable from error
             if not _is_the_servers(error):
                 raise
             raise _unusable(error) from None
@@ -302,21 +311,26 @@ def pending_migrations(app: Flask) -> str | None:
             with _reading() as connection:
                 if replaced(connection):
                     return "not reachable (its file was removed or replaced)"
-                found = _revision(connection)
+                return behind(connection)
         except DBAPIError as error:
             return f"not reachable ({reason(error)})"
+
+
+def behind(connection: Connection) -> str | None:
+    """What is missing in the database, as the end of a sentence; None when it has what this version needs."""
+    found = _revision(connection)
     if found is None:
-        return "empty"
+        return EMPTY
     return f"at revision {found}, not at {revisions()[-1]}" if found in revisions()[:-1] else None
 
 
 def demand_ready(app: Flask) -> None:
     """Refuse to serve what would fail every request. Raises SettingsError."""
-    behind = pending_migrations(app)
-    if behind is None and app.secret_key is None:
-        behind = "without its secrets"  # a migration was interrupted at the end
-    if behind is not None:
-        raise SettingsError(f"The database is {behind}; run `cognate migrate` with the same settings.")
+    missing = pending_migrations(app)
+    if missing is None and app.secret_key is None:
+        missing = "without its secrets"  # a migration was interrupted at the end
+    if missing is not None:
+        raise SettingsError(f"The database is {missing}; run `cognate migrate` with the same settings.")
 
 
 @contextmanager
@@ -369,19 +383,25 @@ def open_secrets(app: Flask, seal: Sealer) -> Secrets | None:
     with app.app_context():
         try:
             with _reading() as connection:
-                if not inspect(connection).has_table(InstallationSecret.__tablename__):
-                    return None
-                rows = connection.execute(select(InstallationSecret.name, InstallationSecret.sealed)).all()
+                return secrets_in(connection, seal)
         except DBAPIError as error:
             raise _unusable(error) from None
+        except SettingsError:
+            db.engine.dispose()  # the application will not be: its connections would be nobody's
+            raise
+
+
+def secrets_in(connection: Connection, seal: Sealer) -> Secrets | None:
+    """As `open_secrets`, on a connection that is there."""
+    if not inspect(connection).has_table(InstallationSecret.__tablename__):
+        return None
+    rows = connection.execute(select(InstallationSecret.name, InstallationSecret.sealed)).all()
     sealed = {name: text for name, text in rows}
     if set(NAMES) - sealed.keys():
         return None
     try:
         opened = {name: seal.open(sealed[name], about=_about(name)) for name in NAMES}
     except SealBroken:
-        with app.app_context():
-            db.engine.dispose()  # the application will not be: its connections would be nobody's
         raise SettingsError(
             "The key is not the one that this database was made with (COGNATE_KEY, COGNATE_KEY_FILE, or the file "
             "`key` in the data directory). Nothing can be read without it: restore the right one."

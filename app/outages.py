@@ -24,8 +24,9 @@ PAUSE = 10.0
 """Seconds between two lines of the log about outages of one kind."""
 CLASSES = ("08", "53", "57", "58")
 """Of SQLSTATE: connection exceptions, insufficient resources, operator intervention, system errors."""
-STATES = {"40001", "55P03", "25006"}
-"""SQLSTATE: serialization failure, lock not available, and a write to a standby, as a failover has it for a moment.
+STATES = {"40001", "55P03", "25006", "25P03", "25P04"}
+"""SQLSTATE: serialization failure, lock not available, a write to a standby, as a failover has it for a moment, and
+transactions that the server ended because they did nothing, or lasted, for too long.
 (40P01, a deadlock, is errors.TooManyRequests: see env.)"""
 SQLITE = {
     sqlite3.SQLITE_BUSY: "locked",

@@ -9,6 +9,7 @@ from flask import current_app
 from sqlalchemy import JSON, Connection
 
 import app.models  # noqa: F401 - fills the metadata
+from app import migrating
 from app.db import Base, utc
 
 extension = current_app.extensions["migrate"]
@@ -30,11 +31,15 @@ def run() -> None:
 
 
 def on_postgresql(connection: Connection) -> None:
-    configure(connection)
-    with context.begin_transaction():
-        # Two hosts that start at once: one migrates, the other waits and finds nothing to do.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7262673)")
-        context.run_migrations()
+    """A transaction for each revision; an index that is built concurrently can be in none."""
+
+    def migrate() -> None:
+        configure(connection, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
+
+    with migrating.alone(connection):
+        migrating.patiently(connection, migrate)
 
 
 def on_sqlite(connection: Connection) -> None:
@@ -54,8 +59,9 @@ def on_sqlite(connection: Connection) -> None:
         sqlite.execute("PRAGMA foreign_keys=ON")
 
 
-def configure(connection: Connection) -> None:
+def configure(connection: Connection, *, transaction_per_migration: bool = False) -> None:
     context.configure(
+        transaction_per_migration=transaction_per_migration,
         connection=connection,
         target_metadata=Base.metadata,
         render_as_batch=True,  # SQLite cannot alter a column: the table is copied

@@ -61,9 +61,11 @@ class Clock:
 
 
 def test_settings(database_url: str, **other: object) -> Settings:
-    """Settings of a test: a fixed key, cheap hashes where they are allowed, and no waiting for the disk, which would
-    make tests a fifth slower (tests/journeys/test_power_cut.py has the default)."""
-    unsynced = {"sqlite_synchronous": "normal"} if database_url.startswith("sqlite") else {}
+    """Settings of a test: a fixed key, cheap hashes where they are allowed, patience on a machine that has other things
+    to do, and no waiting for the disk, which would make tests a fifth slower (tests/journeys/test_power_cut.py has the
+    default)."""
+    sqlite = database_url.startswith("sqlite")
+    usual = {"sqlite_synchronous": "normal"} if sqlite else {"database_statement_timeout": 120.0}
     cheap = {} if other.get("mode") == "production" else {"argon2_memory_kib": 64, "argon2_time": 1}
     return Settings(
         **{  # type: ignore[arg-type]
@@ -71,7 +73,8 @@ def test_settings(database_url: str, **other: object) -> Settings:
             "database_url": database_url,
             "key": KEY,
             **cheap,
-            **unsynced,
+            "database_lock_timeout": 60.0,
+            **usual,
             **other,
         }
     )
@@ -155,11 +158,9 @@ COMPILED = {"sqlite": Compiled(), "postgresql": Compiled()}
 
 
 def be_patient(engine: Engine) -> None:
-    """Wait for a connection, and for the place of SQLite's one writer, a minute and not five seconds: fifty threads of
-    a test may need them on a machine that has other things to do."""
+    """Wait for a connection a minute and not five seconds: fifty threads of a test may need one on a machine that has
+    other things to do."""
     engine.pool._timeout = 60  # type: ignore[attr-defined]
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "checkout", lambda one, *rest: one.execute("PRAGMA busy_timeout=60000"))
 
 
 @pytest.fixture

@@ -416,7 +416,7 @@ def test_a_pool_with_no_connection_to_spare(app: Flask, client: Client, caplog: 
         for _ in range(db.engine.pool.size()):
             all_of_them.enter_context(db.engine.connect())
         assert retry_after(initiate(app, client)) > 0
-        assert asked(app, "GET", "/readyz").status_code == 503
+        assert asked(app, "GET", "/readyz").status_code == 200, "it has a connection of its own"
     assert initiate(app, client).status_code == 200
     assert "http" not in caplog.text.replace("http://localhost", "")
 

@@ -14,25 +14,19 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import psycopg
-from sqlalchemy.engine import make_url
 
 from app.cache import CHANNEL
+from app.config import Limits
+from app.postgresql import PING, Connection, parameters
 
 log = logging.getLogger(__name__)
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two attempts to connect; each failure doubles them."""
-DEFAULTS = {
-    "connect_timeout": 5,
-    # A host that vanishes says nothing: without these a connection that only listens would look well for two hours.
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "fallback_application_name": "cognate-listener",
-}
+CHECKED_AFTER = 15.0
+"""Seconds without a notification after which the connection is asked for an answer."""
 
 
 class Listener:
@@ -40,7 +34,7 @@ class Listener:
     nobody listened before."""
 
     def __init__(self, url: str, heard: Callable[[int | None], None]) -> None:
-        self._url = make_url(url)
+        self._url = url
         self._heard = heard
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -96,14 +90,14 @@ class Listener:
                     pause = min(2 * pause, LONGEST_PAUSE)
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+    def _connected(self) -> Iterator[Connection]:
         """To where the engine connects to, but outside its pool: requests must not be short of a connection."""
-        arguments, given = self._url.get_dialect()().create_connect_args(self._url)
-        with psycopg.connect(*arguments, **{**DEFAULTS, **given}, autocommit=True) as connection:
+        given = {"fallback_application_name": "cognate-listener", **parameters(self._url, Limits())}
+        with Connection.open(PING, {**given, "autocommit": True}) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             yield connection
 
-    def _notifications(self, connection: psycopg.Connection[Any]) -> Iterator[int | None]:
+    def _notifications(self, connection: Connection) -> Iterator[int | None]:
         with selectors.DefaultSelector() as waiting:
             waiting.register(connection.fileno(), selectors.EVENT_READ)
             waiting.register(self._theirs, selectors.EVENT_READ)
@@ -111,7 +105,9 @@ class Listener:
                 for notification in connection.notifies(timeout=0):
                     # Whoever may use the database may notify, and with any text.
                     yield int(notification.payload) if notification.payload.isdecimal() else None
-                waiting.select()
+                if not waiting.select(CHECKED_AFTER):
+                    # A host that froze, or was cut off, says nothing, and its successor has other connections.
+                    connection.execute("SELECT 1")
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import false, func, select
 from sqlalchemy.orm import lazyload
 
 from app import errors
+from app.db import unhurried
 from app.env import Env
 from app.models import Client, Pool, ResourceServer, UICustomization
 from app.paging import Page, page
@@ -109,6 +110,7 @@ def delete(env: Env, client: Client) -> None:
 
 def _delete(env: Env, client: Client) -> None:
     with env.transaction():
+        unhurried(env.db.connection())  # all sessions and tokens of its users go along
         gone = env.db.scalar(sql_delete(Client).where(Client.id == client.id).returning(Client.id))
         if gone is None:
             raise errors.UnknownClient(client.id)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app import errors
-from app.db import raising
+from app.db import raising, unhurried
 from app.env import Env
 from app.models import Domain, Pool, User
 from app.paging import Page, page
@@ -143,6 +143,7 @@ def _delete(env: Env, pool: Pool) -> None:
             raise errors.InvalidParameter(
                 "User pool cannot be deleted. It has a domain configured that should be deleted first."
             )
+        unhurried(env.db.connection())  # all its users go along
         env.db.delete(row)
         env.db.flush()  # rows before the revision, as everybody takes them: the other way round two could wait for ever
         env.configuration_changed()

@@ -18,7 +18,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as BaseLogger
 
-from app import create_app, installation
+from app import create_app, installation, readiness
 from app.config import Settings, SettingsError
 from app.installation import Secrets
 from app.server import transport, worker
@@ -45,10 +45,14 @@ def check(settings: Settings) -> tuple[list[str], Secrets]:
     """Refuse to start where nothing could be answered. Returns where to listen, and the secrets of the installation.
     Raises SettingsError."""
     app = create_app(settings)
-    installation.demand_ready(app)
-    with app.app_context():
-        secrets = installation.open_secrets(app, app.extensions["cognate"].seal)
-    disconnect(app)
+    try:
+        readiness.demand(app)
+        if short := readiness.shortage(app):
+            log.warning("%s", short)
+        with app.app_context():
+            secrets = installation.open_secrets(app, app.extensions["cognate"].seal)
+    finally:
+        disconnect(app)
     if secrets is None:
         raise SettingsError("The database has no secrets; run `cognate migrate`.")
     addresses = [free_address(settings)]

@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.engine import make_url
 
+from app import postgresql
 from app.background import Background
 from app.cache import CHANNEL
 from app.cache.listener import Listener
@@ -112,7 +113,7 @@ def test_a_database_that_cannot_be_reached_is_complained_of_once_and_tried_again
     monkeypatch.setattr("app.cache.listener.LONGEST_PAUSE", 0.001)
     monkeypatch.setattr("app.cache.listener.SHORTEST_PAUSE", 0.001)
     tried = threading.Semaphore(0)
-    connect, down = psycopg.connect, threading.Event()
+    connect, down = postgresql.Connection.connect, threading.Event()
     down.set()
 
     def connecting(*given: object, **more: object) -> object:
@@ -121,7 +122,7 @@ def test_a_database_that_cannot_be_reached_is_complained_of_once_and_tried_again
             more |= {"host": "127.0.0.1", "port": free_port(), "password": "a secret"}
         return connect(*given, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(psycopg, "connect", connecting)
+    monkeypatch.setattr(postgresql.Connection, "connect", connecting)
     ear = Ear(database_url)
     ear.listener.ensure()
     for _ in range(5):
