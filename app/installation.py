@@ -12,6 +12,7 @@ import binascii
 import ipaddress
 import os
 import secrets
+import shutil
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from sqlalchemy import Connection, create_engine, inspect, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -42,6 +43,8 @@ from app.outages import reason
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 NAMES = ("hashes", "cookies")
 KEY_FILE = "key"
+_BESIDE_SQLITE = 64 * 1024
+"""Bytes, at least those of the shared memory of a WAL."""
 EMPTY = "empty"
 """Of a database that was never migrated."""
 
@@ -140,7 +143,7 @@ def _has_secrets(settings: Settings) -> bool:
                 return False
             return connection.scalar(select(InstallationSecret.name).limit(1)) is not None
     except DBAPIError as error:
-        raise _unusable(error) from None
+        raise _unusable(error, engine.url) from None
     finally:
         engine.dispose()
 
@@ -283,7 +286,7 @@ def migrate(app: Flask, seal: Sealer) -> None:
                 raise ServiceUnavailable from error
             if not _is_the_servers(error):
                 raise
-            raise _unusable(error) from None
+            raise _unusable(error, db.engine.url) from None
     create_secrets(app, seal)
 
 
@@ -352,8 +355,17 @@ def _is_the_servers(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError) or getattr(error.orig, "sqlstate", None) == "42501"
 
 
-def _unusable(error: DBAPIError) -> SettingsError:
-    return SettingsError(f"COGNATE_DATABASE_URL cannot be used: {reason(error)}.")
+def _unusable(error: DBAPIError, url: URL) -> SettingsError:
+    full = " (its disk is full)" if url.get_backend_name() == "sqlite" and _is_full(Path(url.database or "")) else ""
+    return SettingsError(f"COGNATE_DATABASE_URL cannot be used: {reason(error)}{full}.")
+
+
+def _is_full(file: Path) -> bool:
+    """Whether there is no room for the files that SQLite opens beside its own: it calls that an I/O error."""
+    try:
+        return shutil.disk_usage(file.parent).free < _BESIDE_SQLITE
+    except OSError:
+        return False
 
 
 def create_secrets(app: Flask, seal: Sealer) -> None:
@@ -385,7 +397,7 @@ def open_secrets(app: Flask, seal: Sealer) -> Secrets | None:
             with _reading() as connection:
                 return secrets_in(connection, seal)
         except DBAPIError as error:
-            raise _unusable(error) from None
+            raise _unusable(error, db.engine.url) from None
         except SettingsError:
             db.engine.dispose()  # the application will not be: its connections would be nobody's
             raise

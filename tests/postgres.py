@@ -43,8 +43,15 @@ LONGEST_SOCKET_PATH = 107
 # descriptor (3<&-), and gets a session of its own so that Ctrl-C reaches the tests first, which may still need it.
 KEEPER = r"""
 exec 3<&0
-directory=$1 bin=$2; shift 2
-if "$bin/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >&2; then
+directory=$1 bin=$2 primary=$3; shift 3
+make() {
+    if [ -n "$primary" ]; then
+        "$bin/pg_basebackup" -D "$directory/data" -d "$primary" --checkpoint=fast --write-recovery-conf --no-sync >&2
+    else
+        "$bin/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >&2
+    fi
+}
+if make; then
     "$bin/postgres" -D "$directory/data" -k "$directory" "$@" 3<&- &
     server=$!
     (read -r _; kill -INT "$server") <&3 &
@@ -219,12 +226,13 @@ class Contents:
 class Keeper:
     """The shell that runs a server and stops it when we are gone."""
 
-    def __init__(self, directory: Path, bin: Path) -> None:
+    def __init__(self, directory: Path, bin: Path, *, primary: str = "", **more: str) -> None:
+        """`primary`: the address of the server that this one is to be a standby of. `more` options of the server."""
         self._directory = directory
         self._log: IO[bytes] = tempfile.TemporaryFile()
-        options = [argument for name, value in OPTIONS.items() for argument in ("-c", f"{name}={value}")]
+        options = [argument for name, value in {**OPTIONS, **more}.items() for argument in ("-c", f"{name}={value}")]
         self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER, "keeper", str(directory), str(bin), *options],
+            ["/bin/sh", "-c", KEEPER, "keeper", str(directory), str(bin), primary, *options],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -235,6 +243,14 @@ class Keeper:
     @property
     def gone(self) -> bool:
         return self._shell.poll() is not None
+
+    def signal(self, number: int) -> None:
+        """To the server and each of its processes, of which every one has a session of its own."""
+        server = int((self._directory / "data" / "postmaster.pid").read_text().split()[0])
+        # First the one that starts others.
+        for process in [server, *_children(server)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def log(self) -> str:
         self._log.seek(0)
@@ -252,20 +268,33 @@ class Keeper:
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
+def _children(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
+    return found
+
+
 def start(directory: Path | None = None, *, source: Source | None = None) -> Server:
     """Find or start a server; `directory` is where its data may go, if the server's user can reach it."""
     if source in (None, "url") and (given := os.environ.get("TEST_DATABASE_URL")):
         admin = make_url(given).set(drivername="postgresql+psycopg")
         server = Server(admin, prefix=f"cognate_test_{secrets.token_hex(4)}_")
     else:
-        bin = _binaries(source)
-        home = _home(directory)
-        if not _may_run(bin):
-            bin = _copy(bin, home)
+        bin, home = programs(source, directory)
         admin = URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(home)})
         server = Server(admin, keeper=Keeper(home, bin))
     atexit.register(server.stop)
     return server
+
+
+def programs(source: Source | None = None, directory: Path | None = None) -> tuple[Path, Path]:
+    """Where the programs of a server are, and a directory that its user may write to."""
+    bin = _binaries(source)
+    home = _home(directory)
+    return (bin if _may_run(bin) else _copy(bin, home)), home
 
 
 def _binaries(source: Source | None) -> Path:

@@ -4,7 +4,9 @@ import contextvars
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +43,7 @@ STATES = {
     "53100": "a full disk",
     "53300": "no connection to spare",
     "55P03": "a lock that was waited for too long",
+    "25P03": "a transaction in which nothing was done",
     "57014": "a statement that took too long",
     "57P01": "a server that shuts down",
     "57P03": "a server that starts",
@@ -233,11 +236,11 @@ def asked(app: Flask, method: str, path: str, **given: Any) -> TestResponse:
     return contextvars.Context().run(app.test_client().open, path, method=method, **given)
 
 
-def initiate(app: Flask, client: Client) -> TestResponse:
+def initiate(app: Flask, client: Client, username: str = "alice") -> TestResponse:
     body = {
         "AuthFlow": "USER_PASSWORD_AUTH",
         "ClientId": client.id,
-        "AuthParameters": {"USERNAME": "alice", "PASSWORD": build.PASSWORD},
+        "AuthParameters": {"USERNAME": username, "PASSWORD": build.PASSWORD},
     }
     headers = {"X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth"}
     return asked(app, "POST", "/", json=body, headers=headers)
@@ -397,16 +400,38 @@ def test_a_document_that_is_known_to_have_changed_is_not_served_from_memory(
 # -- real databases --------------------------------------------------------------------------------------------
 
 
-def test_a_sqlite_that_another_writer_holds(app: Flask, client: Client, settings: Settings) -> None:
-    if not settings.database_url.startswith("sqlite"):
+@pytest.fixture
+def hurried(settings: Settings, another_app: Callable[..., Flask], clock: Clock) -> Flask:
+    """The same server, which waits a tenth of a second for a lock."""
+    return another_app(replace(settings, database_lock_timeout=0.1), now=clock, ticks=clock.ticks)
+
+
+def test_a_sqlite_that_another_writer_holds(hurried: Flask, client: Client, settings: Settings) -> None:
+    if not settings.sqlite:
         pytest.skip("of SQLite only")
-    event.listen(db.engine, "checkout", lambda one, *rest: one.execute("PRAGMA busy_timeout=1"))
     held = sqlite3.connect(make_url(settings.database_url).database or "", isolation_level=None)
     held.execute("BEGIN IMMEDIATE")
-    assert retry_after(initiate(app, client)) > 0
+    assert retry_after(initiate(hurried, client)) > 0
     held.execute("ROLLBACK")
     held.close()
-    assert initiate(app, client).status_code == 200
+    assert initiate(hurried, client).status_code == 200
+
+
+def test_a_user_whose_row_somebody_else_holds_is_the_only_one_to_notice(
+    hurried: Flask, client: Client, env: Env, settings: Settings
+) -> None:
+    if settings.sqlite:
+        pytest.skip("of PostgreSQL only: SQLite has one writer")
+    build.a_user(env, client.pool, "bob", email="bob@example.com")
+    with db.engine.connect() as somebody, ThreadPoolExecutor(3) as threads:
+        somebody.execute(text("""SELECT sub FROM "user" WHERE username = 'alice' FOR UPDATE"""))
+        alice = [threads.submit(initiate, hurried, client) for _ in range(3)]
+        assert initiate(hurried, client, "bob").status_code == 200
+        # They end by themselves: the row is held all the time.
+        assert all(retry_after(one.result()) > 0 for one in alice)
+        assert initiate(hurried, client, "bob").status_code == 200
+        somebody.rollback()
+    assert initiate(hurried, client).status_code == 200
 
 
 def test_a_pool_with_no_connection_to_spare(app: Flask, client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """One set of migrations for both engines: up, down, at once, over rows, and never away from the models."""
 
+import re
 import secrets
 import shutil
 import subprocess
@@ -11,18 +12,21 @@ import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import create_engine, func, inspect, select, text
+from sqlalchemy import MetaData, create_engine, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine import make_url
 
-from app import installation
+from app import installation, migrating
 from app.accounts import find
 from app.config import Settings, SettingsError
 from app.db import Base, db
-from app.env import Env
+from app.env import NOWHERE, Env
+from app.errors import ServiceUnavailable
 from app.models import Password, Pool, User
 from app.pools import domains
+from app.signin import flow, granting
+from app.signin.state import Granted
 from tests import postgres
-from tests.build import a_client, a_pool, a_user
+from tests.build import PASSWORD, a_client, a_pool, a_user
 from tests.conftest import COUNTER, test_settings
 
 ROOT = Path(__file__).parents[2]
@@ -130,11 +134,11 @@ def downgrade():
 """
 
 
-def one_more(tmp_path: Path, then: str = "pass") -> str:
-    """The migrations, and one that copies the table that everything points to."""
+def one_more(tmp_path: Path, then: str = "pass", form: str = ALTERING) -> str:
+    """The migrations, and one that, unless told otherwise, copies the table that everything points to."""
     copy = tmp_path / "migrations"
     shutil.copytree(installation.MIGRATIONS, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "versions" / "9001_altering.py").write_text(ALTERING.format(head=installation.revisions()[-1], then=then))
+    (copy / "versions" / "9001_altering.py").write_text(form.format(head=installation.revisions()[-1], then=then))
     return str(copy)
 
 
@@ -223,6 +227,158 @@ def test_a_migration_that_fails_leaves_nothing_half_done(
     assert counted(app) == (1, 1, 1)
 
 
+# -- while others use the tables --------------------------------------------------------------------------------
+
+INDEXING = """
+from app import migrating
+
+revision = "9001"
+down_revision = "{head}"
+
+
+def upgrade():
+    {then}
+
+
+def downgrade():
+    pass
+"""
+RELEASED = "0008"
+"""Revisions up to this one were released before there was a rule."""
+
+
+def test_a_migration_gives_way_to_a_long_transaction_and_begins_again(
+    app: Flask,
+    env: Env,
+    settings: Settings,
+    applied: Callable[[Settings], Flask],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Otherwise everybody who needs the table would wait behind it."""
+    if settings.sqlite:
+        pytest.skip("of PostgreSQL only: SQLite has one writer")
+    monkeypatch.setattr(migrating, "LOCK_TIMEOUT", 0.05)
+    a_pool(env)
+    with applied(settings).app_context(), db.engine.connect() as reader:
+        reader.execute(text("SET application_name = 'a long report'"))
+        reader.execute(select(Pool.id)).all()
+        paused: list[float] = []
+
+        def pause(seconds: float) -> None:
+            assert counted(app) == (1, 0, 0), "nobody waits behind a migration that pauses"
+            paused.append(seconds)
+            if len(paused) == 2:
+                reader.rollback()
+
+        monkeypatch.setattr(migrating, "sleep", pause)
+        flask_migrate.upgrade(directory=one_more(tmp_path))
+    assert paused == [migrating.PAUSE, 2 * migrating.PAUSE]
+    assert caplog.text.count("others must not wait behind the migration") == 2
+    assert "the oldest transaction is of a long report" in caplog.text
+    with app.app_context(), db.engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9001"
+        assert connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
+
+
+def test_a_table_that_is_in_use_all_the_time_is_an_outage_that_passes(
+    app: Flask, env: Env, settings: Settings, applied: Callable[[Settings], Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if settings.sqlite:
+        pytest.skip("of PostgreSQL only: SQLite has one writer")
+    monkeypatch.setattr(migrating, "LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr(migrating, "ATTEMPTS", 2)
+    monkeypatch.setattr(migrating, "sleep", lambda seconds: None)
+    migrating_app = applied(settings)
+    with migrating_app.app_context():
+        flask_migrate.downgrade()
+        before = described()
+        with db.engine.connect() as writer:
+            names = ", ".join(f'"{name}"' for name in Base.metadata.tables if name in before)
+            writer.execute(text(f"LOCK TABLE {names}, alembic_version IN ROW EXCLUSIVE MODE"))
+            with pytest.raises(ServiceUnavailable):
+                installation.migrate(migrating_app, env.seal)
+            writer.rollback()
+        assert described() == before
+        installation.migrate(migrating_app, env.seal)
+        assert described() != before
+
+
+def test_an_index_of_a_table_that_is_there_is_built_while_others_write(
+    app: Flask,
+    env: Env,
+    settings: Settings,
+    applied: Callable[[Settings], Flask],
+    tmp_path: Path,
+) -> None:
+    """And one that was interrupted, and is there but not valid, is built again."""
+    directory = one_more(tmp_path, 'migrating.create_index("ix_pool_x", "pool", ["name", "id"])', INDEXING)
+    with applied(settings).app_context():
+        flask_migrate.upgrade(directory=directory)
+        assert "ix_pool_x" in {one["name"] for one in inspect(db.engine).get_indexes("pool")}
+        if settings.sqlite:
+            return
+        valid = text("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_pool_x'::regclass")
+        with db.engine.begin() as connection:
+            connection.execute(text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_pool_x'::regclass"))
+            connection.execute(
+                text("UPDATE alembic_version SET version_num = :head"), {"head": installation.revisions()[-1]}
+            )
+        seen: list[str] = []
+        event.listen(db.engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+        flask_migrate.upgrade(directory=directory)
+        with db.engine.connect() as connection:
+            assert connection.scalar(valid) is True
+    assert in_the_way(seen) == []
+    assert [one.strip() for one in seen if "INDEX" in one] == [
+        "DROP INDEX CONCURRENTLY ix_pool_x",
+        "CREATE INDEX CONCURRENTLY ix_pool_x ON pool (name, id)",
+    ]
+
+
+def in_the_way(statements: list[str]) -> list[str]:
+    """Statements that read a whole table that was there before their revision, while nobody can write to it."""
+    made: set[str] = set()
+    found = []
+    for statement in (" ".join(one.split()) for one in statements):
+        if create := re.match(r'CREATE TABLE "?(\w+)', statement):
+            made.add(create[1])
+        elif re.match(r"(UPDATE|INSERT INTO) alembic_version", statement):
+            made.clear()
+        index = re.match(r'CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY).* ON "?(\w+)', statement)
+        key = re.match(r'ALTER TABLE "?(\w+)"? ADD (?:CONSTRAINT|UNIQUE|FOREIGN|PRIMARY|CHECK)', statement)
+        table = index or (key if not re.search("USING INDEX|NOT VALID", statement) else None)
+        if table and table[1] not in made:
+            found.append(statement)
+    return found
+
+
+def test_what_is_in_the_way_is_known_when_it_is_seen() -> None:
+    here = 'CREATE INDEX ix_user_x ON "user" (x)'
+    assert in_the_way([here]) == [here]
+    assert in_the_way(['CREATE TABLE "user" (x)', here]) == []
+    assert in_the_way(['CREATE TABLE "user" (x)', "UPDATE alembic_version SET version_num='0002'", here]) == [here]
+    assert in_the_way(["CREATE UNIQUE INDEX CONCURRENTLY ix_user_x ON user (x)"]) == []
+    key = "ALTER TABLE pool ADD CONSTRAINT fk_pool_x FOREIGN KEY(x) REFERENCES y (z)"
+    assert in_the_way([key, key + " NOT VALID"]) == [key]
+
+
+@pytest.mark.postgres
+def test_no_revision_reads_a_whole_table_while_nobody_can_write_to_it(
+    postgres_server: postgres.Server, applied: Callable[[Settings], Flask], tmp_path: Path
+) -> None:
+    """An index of a table that is there is made by `migrating.create_index`; a key is added NOT VALID, and then
+    validated. Revisions that were released stay as they are."""
+    settings = test_settings(postgres_server.create(f"seen{next(COUNTER)}"), data_dir=tmp_path)
+    with applied(settings).app_context():
+        flask_migrate.upgrade(revision=RELEASED)
+        seen: list[str] = []
+        event.listen(db.engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+        flask_migrate.upgrade()
+        assert in_the_way(seen) == []
+
+
 # -- at once, and side by side ---------------------------------------------------------------------------------
 
 
@@ -266,6 +422,51 @@ def test_the_version_before_goes_on_while_the_next_one_is_being_rolled_out(older
     """Migrations expand, then contract: a revision that is not known is no reason to stop serving."""
     assert installation.pending_migrations(older) is None
     installation.demand_ready(older)
+
+
+def test_statements_of_the_version_before_work_on_this_schema(
+    app: Flask, env: Env, settings: Settings, applied: Callable[[Settings], Flask]
+) -> None:
+    """Its code is not here, but its schema is: what that knows of each table can still be read and written. So a column
+    that is new may be left out, and none has gone or become required."""
+    client = a_client(env, a_pool(env))
+    a_user(env, client.pool)
+    given = {"USERNAME": "alice", "PASSWORD": PASSWORD}
+    granted = flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given, origin=NOWHERE)
+    assert isinstance(granted, Granted)
+    granting.tokens(env, granted)
+    with applied(settings).app_context():
+        flask_migrate.downgrade()
+        before = MetaData()
+        before.reflect(db.engine)
+        flask_migrate.upgrade()
+        now = MetaData()
+        now.reflect(db.engine)
+        assert set(before.tables) <= set(now.tables)
+        for name, old in before.tables.items():
+            new = now.tables[name].columns
+            assert set(old.columns.keys()) <= set(new.keys()), name
+            for column in new:
+                known = old.columns.get(column.name)
+                required = not column.nullable and column.server_default is None
+                assert not required or (known is not None and not known.nullable), f"{column} was not required before"
+        with db.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL session_replication_role = replica"))
+            else:
+                connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+            written = 0
+            for old in before.tables.values():
+                rows = [dict(row) for row in connection.execute(select(old)).mappings()]
+                if rows and connection.dialect.name == "postgresql":
+                    connection.execute(old.delete())
+                    connection.execute(insert(old), rows)
+                    assert [dict(row) for row in connection.execute(select(old)).mappings()] == rows
+                for row in rows:
+                    key = [column == row[column.name] for column in old.primary_key]
+                    connection.execute(update(old).where(*key).values(row))
+                    written += 1
+            assert written > 5
 
 
 def test_the_version_before_does_not_migrate_what_it_does_not_know(older: Flask, env: Env) -> None:
