@@ -86,6 +86,9 @@ def kind(error: DBAPIError | PoolTimeout) -> str | None:
 
 
 def reason(error: BaseException) -> str:
-    """The driver's first line. (SQLAlchemy's own text quotes statements, and the URL with its password.)"""
+    """The driver's first line, or what each of several hosts said. (SQLAlchemy's own text quotes statements, and the URL
+    with its password.)"""
     said = str(error.orig if isinstance(error, DBAPIError) else error.args[0] if error.args else "")
-    return next(iter(said.strip().splitlines()), type(error).__name__).rstrip(".")
+    lines = said.strip().splitlines()
+    hosts = [line.removeprefix("- ") for line in lines if line.startswith("- host: ")]
+    return "; ".join(hosts or lines[:1] or [type(error).__name__]).rstrip(".")

@@ -73,13 +73,14 @@ class Readiness:
         """Of several threads that ask at once, one asks the database and the others wait for what it finds."""
         with self._lock:
             if self._ticks() - self._asked >= KEPT:
-                before, self._found = self._found, self._look()
+                before, self._found = self._found, self.look()
                 self._asked = self._ticks()
                 if self._found.why and self._found.why != before.why:
                     log.error("the database is %s: %s", self._found.database, self._found.why)
             return self._found
 
-    def _look(self) -> Found:
+    def look(self) -> Found:
+        """What there is to find now."""
         if self._file and self._opened != file_identity(self._file):
             # What is written to a file that was removed is lost with the process, and nothing else would tell.
             return Found("not reachable", why="its file was removed or replaced")
@@ -157,7 +158,7 @@ def checks(app: Flask) -> dict[str, str]:
 def demand(app: Flask) -> None:
     """Refuse to serve what would fail every request. Raises SettingsError."""
     installation.demand_ready(app)
-    found: Found = app.extensions[_EXTENSION].found()
+    found: Found = app.extensions[_EXTENSION].look()
     if found.database == "read-only" and not app.extensions["cognate"].settings.sqlite:
         raise SettingsError(
             f"COGNATE_DATABASE_URL leads to a server that cannot be written to ({found.why}): name the primary, or all "

@@ -30,12 +30,13 @@ from app.config import Settings
 from app.db import db
 from app.env import NOWHERE, Env
 from app.models import Client, Throttle
-from app.outages import PAUSE, Outages, kind
+from app.outages import PAUSE, Outages, kind, reason
 from app.pools import domains
 from app.signin import browser, flow
 from app.signin.state import Granted
 from tests import build, postgres
 from tests.conftest import COUNTER, START, Clock, test_settings
+from tests.ports import free_port
 from tests.serving import serving
 
 STATES = {
@@ -110,6 +111,15 @@ def test_a_statement_that_is_wrong_stays_a_bug(env: Env) -> None:
     for block in (env.reading, env.aside, env.transaction):
         with pytest.raises(DBAPIError, match="nowhere"), block() as session:
             session.execute(text("SELECT secret FROM nowhere"))
+
+
+def test_of_several_hosts_the_log_has_what_each_of_them_said() -> None:
+    with pytest.raises(psycopg.OperationalError) as failed:
+        psycopg.connect(
+            f"host=127.0.0.1,127.0.0.1 port={free_port()},{free_port()} password=hunter2 connect_timeout=60"
+        )
+    said = reason(wrapped(failed.value))
+    assert said.count("Connection refused") == 2 and "hunter2" not in said and "\n" not in said
 
 
 # -- the log ---------------------------------------------------------------------------------------------------

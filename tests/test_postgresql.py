@@ -1,5 +1,7 @@
 """Connections to PostgreSQL whose waiting ends; and a server that freezes, while another one takes over."""
 
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from app import errors, installation, postgresql
+from app.cache.listener import Listener
 from app.config import Limits, Settings, read
 from app.db import db, unhurried
 from app.env import Env
@@ -160,6 +163,22 @@ def test_a_connection_that_was_idle_while_the_server_froze_is_found_by_its_ping(
         assert first is not None and first.closed
         with env.reading() as session:
             assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_who_listens_finds_out_that_the_server_froze(alone: standby.Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would not hear of what is changed on the server that takes over."""
+    monkeypatch.setattr("app.cache.listener.CHECKED_AFTER", 0.1)
+    monkeypatch.setattr("app.cache.listener.PING", 0.2)
+    heard: queue.Queue[int | None] = queue.Queue()
+    listener = Listener(f"{alone.address.replace(':', '+psycopg:', 1)}?connect_timeout=60", heard.put)
+    listener.ensure()
+    assert heard.get(timeout=standby.WITHIN) is None
+    told = threading.Event()
+    monkeypatch.setattr("app.cache.listener.log.warning", lambda *given: told.set())
+    with alone.frozen():
+        assert told.wait(standby.WITHIN), "that nobody listens"
+    assert heard.get(timeout=standby.WITHIN) is None, "it listens again"
+    listener.stop()
 
 
 # -- a standby -------------------------------------------------------------------------------------------------
