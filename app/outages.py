@@ -86,7 +86,7 @@ def kind(error: DBAPIError | PoolTimeout) -> str | None:
 
 
 def reason(error: BaseException) -> str:
-    """The driver's first line, or what each of several hosts said. (SQLAlchemy's own text quotes statements, and the URL
+    """The driver's first line, or what each of several hosts said. (SQLAlchemy's own text quotes statements, and a URL
     with its password.)"""
     said = str(error.orig if isinstance(error, DBAPIError) else error.args[0] if error.args else "")
     lines = said.strip().splitlines()
