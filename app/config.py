@@ -75,13 +75,9 @@ def _seconds(value: str) -> float:
     return float(value)
 
 
-def _seconds_from_zero(value: str) -> float:
-    return 0.0 if re.fullmatch(r"0+(\.0+)?", value) else _seconds(value)
-
-
-def _limit(value: str) -> float:
+def _seconds_or_none(value: str) -> float:
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", value):
-        raise ValueError("a number of seconds, or 0 for no limit")
+        raise ValueError("a number of seconds, or 0 for none")
     return float(value)
 
 
@@ -193,14 +189,18 @@ class Settings:
     )
     database_lock_timeout: float | None = _setting(
         None,
-        _limit,
+        _seconds_or_none,
         "seconds that a statement waits for a lock; 0: as long as it takes; unset: 2, with SQLite 5",
     )
     database_statement_timeout: float = _setting(
-        10.0, _limit, "PostgreSQL: seconds that a statement takes at most, and its answer one more; 0: any time"
+        10.0,
+        _seconds_or_none,
+        "PostgreSQL: seconds that a statement takes at most, and its answer one more; 0: any time",
     )
     database_idle_in_transaction_timeout: float = _setting(
-        30.0, _limit, "PostgreSQL: seconds after which a transaction in which nothing is done is ended; 0: never"
+        30.0,
+        _seconds_or_none,
+        "PostgreSQL: seconds after which a transaction in which nothing is done is ended; 0: never",
     )
     sqlite_synchronous: str = _setting(
         "full",
@@ -237,7 +237,7 @@ class Settings:
     )
     drain: float | None = _setting(
         None,
-        _seconds_from_zero,
+        _seconds_or_none,
         "seconds between being told to stop and taking no more requests, during which /readyz answers 503; unset: 5 "
         "behind a proxy (COGNATE_TRUSTED_PROXIES), else 0",
     )

@@ -7,9 +7,12 @@ request needs (app.readiness), and answers 503 naming what is missing.
 from __future__ import annotations
 
 import orjson
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
 
 from app import readiness
+
+DRAINING = "cognate.draining"
+"""In the WSGI environment of a request that came when the server had been told to stop."""
 
 bp = Blueprint("health", __name__)
 
@@ -25,6 +28,8 @@ def alive() -> Response:
 
 @bp.get("/readyz")
 def ready() -> Response:
+    if request.environ.get(DRAINING):
+        return _answer({"status": "draining"}, 503)
     found = readiness.checks(current_app._get_current_object())  # type: ignore[attr-defined]
     fine = all(state == "ok" for state in found.values())
     return _answer({"status": "ok" if fine else "unavailable", **found}, 200 if fine else 503)

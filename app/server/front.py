@@ -19,6 +19,7 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
+from app.health import DRAINING
 from app.server import refusals
 from app.server.lanes import AtOnce, Lane
 from app.server.refusals import Refusal
@@ -26,8 +27,6 @@ from app.web import Wsgi
 
 log = logging.getLogger(__name__)
 
-DRAINING = "cognate.draining"
-"""In the WSGI environment of a request that came while the server is about to stop: it is ready no more."""
 LARGEST_UNSIGNED = 128 * 1024
 LARGEST_SIGNED = 2 * 1024 * 1024
 """Bytes of a body: of what anybody may send, and of what says that it is signed. What an operation takes is decided

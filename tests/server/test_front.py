@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
+from app.health import DRAINING
 from app.server import front as fronts
 from app.server import refusals
-from app.server.front import DRAINING, Front
+from app.server.front import Front
 from app.server.lanes import AtOnce
 
 TARGET = ("x-amz-target", "AWSCognitoIdentityProviderService.SignUp")

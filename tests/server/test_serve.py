@@ -17,6 +17,10 @@ from typing import Any
 import psutil
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from werkzeug.test import Client
 
 from app import access_log, config, logs
@@ -434,12 +438,17 @@ def test_workers_that_die_again_and_again_are_replaced_again_and_again(server: S
     """granian's own supervisor ends the server at the second death within seconds."""
     running = server().start()
     for _ in range(4):
-        workers = until(lambda: len(found := running.workers()) == 2 and found, what="two workers")
-        os.kill(min(workers), signal.SIGKILL)
-        until(lambda gone=min(workers): gone not in running.workers(), what="its end")
+        kill_one(running)
     until(lambda: len(running.workers()) == 2, what="two workers")
     assert running.get("/healthz").status_code == 200
     assert running.end() == 0
+
+
+def kill_one(running: Running) -> None:
+    workers = until(lambda: len(found := running.workers()) == 2 and found, what="two workers")
+    killed = min(workers)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: killed not in running.workers(), what="its end")
 
 
 @pytest.mark.slow
