@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db import Base
+from app.db import Base, document
 
 
 class LoginSession(Base):
@@ -35,6 +35,10 @@ class LoginSession(Base):
     previous_digest: Mapped[str | None] = mapped_column(String(43))
     """Of the one before it, where they rotate."""
     rotated_at: Mapped[datetime | None]
+    """When that one was used."""
+    earlier_digests: Mapped[list[Any] | None] = mapped_column(document)
+    """Of those before it that were used within the grace, the oldest first, each with when that was, in seconds since
+    1970."""
     device_key: Mapped[str | None] = mapped_column(String(55), index=True)
     """The device that signed in, or the key that was offered to it."""
     browser_session_id: Mapped[str | None] = mapped_column(String(36), index=True)

@@ -110,6 +110,7 @@ def open_session(
         refresh_digest=refresh_digest(env, family + secret),
         previous_digest=None,
         rotated_at=None,
+        earlier_digests=None,
         device_key=device_key,
         browser_session_id=browser_session_id,
         ip=origin.ip,

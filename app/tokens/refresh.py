@@ -7,6 +7,9 @@ refresh, because the answer was lost on the way, gets the same next token again,
 the family that is neither the good one nor such a repetition has been used before: it, or one that came of it, is in
 two hands, nobody can say which are the thief's, and the session ends.
 
+A request can also be executed late, when its token has been followed by more than one other. Within the grace, counted
+from the use of that very token, it is refused and the session goes on: nothing is issued for it (docs/decisions/013).
+
 The grace serves a thief too, who comes within seconds of the owner: both then go on with one line of tokens, until one
 of them is late. That is the trade; a client that does not want it sets it to nothing.
 """
@@ -16,8 +19,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
+from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from app import errors
 from app.crypto.base64url import encode
@@ -31,6 +36,9 @@ from app.tokens import claims, issue, resources, revoke
 log = logging.getLogger(__name__)
 
 REVOKED = "Refresh Token has been revoked"
+SUPERSEDED = "Refresh Token has been superseded"
+MOST_EARLIER = 8
+"""Used tokens that a session remembers, besides the last one. More within one grace are no accident."""
 
 _SESSIONS = table(LoginSession)
 _BY_TOKEN = (
@@ -51,11 +59,30 @@ _USE = (
     .returning(_SESSIONS.c.id)
 )
 _ROTATE = _USE.values(
-    refresh_digest=bindparam("successor"), previous_digest=bindparam("presented"), rotated_at=bindparam("now")
+    refresh_digest=bindparam("successor"),
+    previous_digest=bindparam("presented"),
+    rotated_at=bindparam("now"),
+    earlier_digests=bindparam("earlier"),
 )
 _NOW = select(
-    _SESSIONS.c.refresh_digest, _SESSIONS.c.previous_digest, _SESSIONS.c.rotated_at, _SESSIONS.c.revoked_at
+    _SESSIONS.c.refresh_digest,
+    _SESSIONS.c.previous_digest,
+    _SESSIONS.c.rotated_at,
+    _SESSIONS.c.earlier_digests,
+    _SESSIONS.c.revoked_at,
 ).where(_SESSIONS.c.id == bindparam("session"))
+
+
+class Standing(Enum):
+    """What a refresh token of a family is to its session."""
+
+    GOOD = auto()
+    REPEATED = auto()
+    """The one before the good one, again, within the client's grace: it gets the same answer."""
+    LATE = auto()
+    """An earlier one, within the grace of its own use: it gets nothing, and ends nothing."""
+    REUSED = auto()
+    """Any other: the session ends."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +114,9 @@ def tokens(
 def find(env: Env, client: Client, token: str, *, device_key: str | None = None) -> Found:
     """The live login session that a refresh token belongs to, and its user. One statement.
 
-    Raises errors.RefreshTokenRefused for a token that is unknown, of another client, revoked or expired, or that comes
-    without the key of the session's device, once that is confirmed; errors.RefreshTokenReuse for one that was used
-    before, and the session has then ended; errors.UserDisabled; errors.UnexpectedLambda (policy.unbuilt).
+    Raises errors.RefreshTokenRefused for a token that is unknown, of another client, revoked, expired or late, or that
+    comes without the key of the session's device, once that is confirmed; errors.RefreshTokenReuse for one that was
+    used before, and the session has then ended; errors.UserDisabled; errors.UnexpectedLambda (policy.unbuilt).
     """
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     with env.reading() as database:
@@ -103,14 +130,16 @@ def find(env: Env, client: Client, token: str, *, device_key: str | None = None)
         raise errors.RefreshTokenRefused
     session, user, confirmed = found
     digest, now = issue.refresh_digest(env, token), env.now()
-    good = same(session.refresh_digest, digest)
-    if not good and not client.rotates:
+    standing = _standing(client, session, digest, now)
+    if standing is not Standing.GOOD and not client.rotates:
         raise errors.RefreshTokenRefused
     if session.revoked_at is not None:
         raise errors.RefreshTokenRefused(REVOKED)
     if now >= session.expires_at:
         raise errors.RefreshTokenRefused("Refresh Token has expired")
-    if not good and not _repeated(client, session.previous_digest, session.rotated_at, digest, now):
+    if standing is Standing.LATE:
+        raise _late(session.id)
+    if standing is Standing.REUSED:
         with env.transaction():
             _refuse_reuse(env, session.id)
     if not user.enabled:
@@ -158,14 +187,22 @@ def renewed(
 def _rotate(env: Env, client: Client, found: Found, successor: str, origin: Origin) -> None:
     """Let the successor take the token's place. One UPDATE decides between requests that come at once with one token:
     the first moves on, and the others find that it has, and get what it got."""
-    using = _use(env, client, found, origin)
+    using = {
+        **_use(env, client, found, origin),
+        "successor": issue.refresh_digest(env, successor),
+        # As it was read: no other request has changed it, unless it has changed the good token too.
+        "earlier": _earlier(client, found.session, env.now()),
+    }
     with env.transaction():
-        if env.db.scalar(_ROTATE, {**using, "successor": issue.refresh_digest(env, successor)}) is not None:
+        if env.db.scalar(_ROTATE, using) is not None:
             return
         row = env.db.execute(_NOW, {"session": found.session.id}).one_or_none()
         if row is None or row.revoked_at is not None:
             raise errors.RefreshTokenRefused(REVOKED)
-        if not _repeated(client, row.previous_digest, row.rotated_at, found.digest, env.now()):
+        standing = _standing(client, row, found.digest, env.now())
+        if standing is Standing.LATE:
+            raise _late(found.session.id)
+        if standing is Standing.REUSED:
             _refuse_reuse(env, found.session.id)
 
 
@@ -182,16 +219,45 @@ def _use(env: Env, client: Client, found: Found, origin: Origin) -> dict[str, ob
     }
 
 
-def _repeated(client: Client, previous: str | None, rotated_at: datetime | None, digest: str, now: datetime) -> bool:
-    """Whether this is the token before the good one, again, within the client's grace."""
-    if previous is None or rotated_at is None or not same(previous, digest):
-        return False
-    return now < rotated_at + client.retry_grace
+def _standing(client: Client, session: LoginSession | Row[*tuple[Any, ...]], digest: str, now: datetime) -> Standing:
+    """What the token with this digest, which begins with the session's family, is to the session as it was read."""
+    if same(session.refresh_digest, digest):
+        return Standing.GOOD
+    previous, rotated_at = session.previous_digest, session.rotated_at
+    if previous is not None and rotated_at is not None and same(previous, digest):
+        return Standing.REPEATED if now < rotated_at + client.retry_grace else Standing.REUSED
+    if any(same(used, digest) for used, _ in _within_grace(client, session, now)):
+        return Standing.LATE
+    return Standing.REUSED
+
+
+def _within_grace(
+    client: Client, session: LoginSession | Row[*tuple[Any, ...]], now: datetime
+) -> list[tuple[str, float]]:
+    """Digests of tokens before the previous one that were used within the grace, each with when that was."""
+    since = (now - client.retry_grace).timestamp()
+    return [(used, at) for used, at in session.earlier_digests or () if at > since]
+
+
+def _earlier(client: Client, session: LoginSession, now: datetime) -> list[tuple[str, float]] | None:
+    """What the session remembers once another token has become the previous one. A worker of a version that writes no
+    such list has left it as it was: what it lacks counts as reuse, as it does for that version."""
+    found = _within_grace(client, session, now)
+    if session.previous_digest is not None and session.rotated_at is not None:
+        if now < session.rotated_at + client.retry_grace:
+            found.append((session.previous_digest, session.rotated_at.timestamp()))
+    return found[-MOST_EARLIER:] or None
 
 
 def _successor(env: Env, token: str) -> str:
     """The family, and 32 bytes that only who holds the installation's key can make of the token before."""
     return token[: issue.FAMILY] + encode(env.keyed.number("refresh token after", token, 32))
+
+
+def _late(session_id: str) -> errors.RefreshTokenRefused:
+    """Also where a thief was quicker than the owner: the log is then all that tells of it."""
+    log.warning("session %s: an earlier refresh token came back within the grace, and was refused", session_id)
+    return errors.RefreshTokenRefused(SUPERSEDED)
 
 
 def _refuse_reuse(env: Env, session_id: str) -> None:

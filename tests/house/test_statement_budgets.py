@@ -196,6 +196,28 @@ def a_refresh_repeated_within_the_grace(m: Meter) -> Measured:
     return m.of(lambda: _refreshed(m, token))
 
 
+@costs(2, 1)
+def a_refresh_soon_after_two_others(m: Meter) -> Measured:
+    """The session then has earlier tokens to remember."""
+    token = _rotating(m)
+    for _ in range(2):
+        token = _refreshed(m, token).refresh
+    return m.of(lambda: _refreshed(m, token))
+
+
+@costs(1, 0)
+def a_refresh_that_comes_late(m: Meter) -> Measured:
+    first = token = _rotating(m)
+    for _ in range(2):
+        token = _refreshed(m, token).refresh
+
+    def late() -> None:
+        with pytest.raises(errors.RefreshTokenRefused):
+            _refreshed(m, first)
+
+    return m.of(late)
+
+
 @costs(1, 1)
 def a_revocation(m: Meter) -> Measured:
     a_user(m.env, m.pool)

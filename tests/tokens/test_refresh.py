@@ -206,6 +206,190 @@ def test_of_fifty_at_once_without_grace_one_moves_on_and_the_alarm_is_raised(
         renew(env, strict, won[0].refresh or "")
 
 
+# -- a call that is executed late ------------------------------------------------------------------------------
+
+
+def quickly(env: Env, client: Client, first: str, clock: Clock, times: int) -> list[str]:
+    """The tokens of a client that refreshes once a second."""
+    tokens = [first]
+    for _ in range(times):
+        clock.forward(seconds=1)
+        tokens.append(renew(env, client, tokens[-1]).refresh or "")
+    return tokens
+
+
+def refused_as_late(env: Env, client: Client, token: str) -> None:
+    with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has been superseded"):
+        renew(env, client, token, ELSEWHERE)
+
+
+def test_a_refresh_that_is_executed_late_gets_nothing_and_ends_nothing(
+    env: Env, client: Client, user: User, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its client has given up waiting, and refreshed twice since."""
+    tokens = quickly(env, client, issued(env, client, user).refresh, clock, 2)
+    before = vars(only_session(env)).copy()
+    refused_as_late(env, client, tokens[0])
+    after = vars(only_session(env))
+    assert {name for name in before if before[name] != after[name]} == {"_sa_instance_state"}
+    assert caplog.messages == [
+        f"session {before['id']}: an earlier refresh token came back within the grace, and was refused"
+    ]
+    assert renew(env, client, tokens[1]).refresh == tokens[2], "the one between is still repeated"
+    assert renew(env, client, tokens[2]).refresh
+
+
+def test_each_token_is_late_until_the_grace_of_its_own_use_is_over_however_often_it_comes(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    tokens = quickly(env, client, issued(env, client, user).refresh, clock, 3)
+    for _ in range(GRACE - 2):
+        for late in tokens[:2]:
+            refused_as_late(env, client, late)
+        clock.forward(seconds=1)
+    refused_as_late(env, client, tokens[1])
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, tokens[0])
+    with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has been revoked"):
+        renew(env, client, tokens[3])
+
+
+def test_refreshing_on_does_not_prolong_the_time_in_which_a_token_is_late(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    first, *_ = quickly(env, client, issued(env, client, user).refresh, clock, 1)
+    quickly(env, client, renew(env, client, first).refresh or "", clock, 6)
+    clock.forward(seconds=GRACE - 6)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, first)
+
+
+def test_a_session_remembers_so_many_tokens_and_no_more(env: Env, client: Client, user: User, clock: Clock) -> None:
+    """Whoever refreshes more often within one grace drives the owner's token out: it sets off the alarm at once."""
+    tokens = quickly(env, client, issued(env, client, user).refresh, clock, refresh.MOST_EARLIER + 2)
+    assert len(only_session(env).earlier_digests or ()) == refresh.MOST_EARLIER
+    refused_as_late(env, client, tokens[1])
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, tokens[0])
+
+
+def test_what_is_remembered_is_forgotten_with_the_grace_and_never_a_token(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    tokens = quickly(env, client, issued(env, client, user).refresh, clock, 3)
+    stored = str(only_session(env).earlier_digests)
+    assert not any(token in stored or token[issue.FAMILY :] in stored for token in tokens)
+    clock.forward(seconds=GRACE)
+    renew(env, client, tokens[-1])
+    assert only_session(env).earlier_digests is None
+
+
+def test_a_made_up_token_of_the_family_is_not_late(env: Env, client: Client, user: User, clock: Clock) -> None:
+    first, *_ = quickly(env, client, issued(env, client, user).refresh, clock, 3)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, first[: issue.FAMILY] + "x" * 43)
+
+
+def test_a_late_token_of_a_session_that_has_ended_is_told_so(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    first, *_ = quickly(env, client, issued(env, client, user).refresh, clock, 2)
+    with env.transaction():
+        revoke.everything_of(env, user)
+    with pytest.raises(errors.RefreshTokenRefused, match="Refresh Token has been revoked"):
+        renew(env, client, first)
+
+
+def test_a_client_without_grace_has_no_late_tokens(env: Env, pool: Pool, user: User, clock: Clock) -> None:
+    strict = rotating(env, pool, grace=0)
+    tokens = [issued(env, strict, user).refresh]
+    for _ in range(2):
+        tokens.append(renew(env, strict, tokens[-1]).refresh or "")
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, strict, tokens[0])
+
+
+def test_what_a_worker_of_the_version_before_lets_fall_counts_as_reuse(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    """It rotates without writing the list: what it leaves there is neither wrong nor lost."""
+    tokens = quickly(env, client, issued(env, client, user).refresh, clock, 2)
+    clock.forward(seconds=1)
+    tokens.append(tokens[2][: issue.FAMILY] + "y" * 43)
+    with env.transaction():
+        env.db.execute(
+            update(LoginSession).values(
+                refresh_digest=issue.refresh_digest(env, tokens[3]),
+                previous_digest=issue.refresh_digest(env, tokens[2]),
+                rotated_at=env.now(),
+            )
+        )
+    refused_as_late(env, client, tokens[0])
+    tokens.append(renew(env, client, tokens[3]).refresh or "")
+    for late in (tokens[0], tokens[2]):
+        refused_as_late(env, client, late)
+    with pytest.raises(errors.RefreshTokenReuse):
+        renew(env, client, tokens[1])
+
+
+def test_a_request_that_was_overtaken_twice_between_looking_and_writing_ends_nothing(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    first = issued(env, client, user).refresh
+    stuck = refresh.find(env, client, first)
+    last = quickly(env, client, first, clock, 2)[-1]
+    with pytest.raises(errors.RefreshTokenRefused, match="superseded"):
+        refresh.renewed(env, client, stuck, oauth=False, origin=HERE)
+    assert renew(env, client, last).refresh
+
+
+def test_a_request_that_was_overtaken_twice_and_waited_too_long_ends_the_session(
+    env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    first = issued(env, client, user).refresh
+    stuck = refresh.find(env, client, first)
+    last = quickly(env, client, first, clock, 2)[-1]
+    clock.forward(seconds=GRACE)
+    with pytest.raises(errors.RefreshTokenReuse):
+        refresh.renewed(env, client, stuck, oauth=False, origin=HERE)
+    with pytest.raises(errors.RefreshTokenRefused, match="revoked"):
+        renew(env, client, last)
+
+
+def test_many_late_requests_at_one_moment_do_not_disturb_the_good_one(
+    app: Flask, env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    """Stuck before and after they looked, in threads of their own."""
+    first = issued(env, client, user).refresh
+    stuck = refresh.find(env, client, first)
+    good = quickly(env, client, first, clock, 2)[-1]
+    outcomes = in_parallel(
+        app,
+        *[lambda: renew(env, client, good)] * 6,
+        *[lambda: renew(env, client, first)] * 6,
+        *[lambda: refresh.renewed(env, client, stuck, oauth=False, origin=HERE)] * 6,
+    )
+    assert all(isinstance(outcome, issue.Tokens) for outcome in outcomes[:6]), outcomes
+    assert len({outcome.refresh for outcome in outcomes[:6]}) == 1
+    assert all(isinstance(outcome, errors.RefreshTokenRefused) for outcome in outcomes[6:]), outcomes
+    assert renew(env, client, outcomes[0].refresh).refresh
+
+
+def test_an_old_token_among_late_ones_still_ends_the_session(
+    app: Flask, env: Env, client: Client, user: User, clock: Clock
+) -> None:
+    """A late request is no cover for a thief with a token from an hour ago."""
+    old = issued(env, client, user).refresh
+    newer = chain(env, client, old, clock, 1)[-1]
+    clock.forward(hours=1)
+    tokens = quickly(env, client, newer, clock, 2)
+    outcomes = in_parallel(
+        app, *[lambda: renew(env, client, tokens[0])] * 4, *[lambda: renew(env, client, old, ELSEWHERE)] * 4
+    )
+    assert not any(isinstance(outcome, issue.Tokens) for outcome in outcomes)
+    assert only_session(env).revoked_at is not None
+
+
 # -- thieves ---------------------------------------------------------------------------------------------------
 
 

@@ -137,6 +137,23 @@ def test_a_rotating_client_gets_the_next_one_and_a_used_one_ends_all(
     assert api.refused("GetUser", AccessToken=second["AccessToken"]) == GONE
 
 
+def test_a_request_that_is_executed_late_is_refused_and_the_session_goes_on(
+    api: Api, env: Env, pool: Pool, alice: User, clock: Clock
+) -> None:
+    client = rotating(env, pool)
+
+    def refreshed(token: str) -> Any:
+        return api("GetTokensFromRefreshToken", ClientId=client.id, RefreshToken=token)["AuthenticationResult"]
+
+    first = tokens_of(env, client, alice).refresh
+    third = refreshed(refreshed(first)["RefreshToken"])
+    clock.forward(seconds=9)
+    said = api.refused("GetTokensFromRefreshToken", ClientId=client.id, RefreshToken=first)
+    assert said == ("NotAuthorized", "Refresh Token has been superseded")
+    assert api("GetUser", AccessToken=third["AccessToken"])["Username"] == "alice"
+    assert refreshed(third["RefreshToken"])["RefreshToken"]
+
+
 def test_a_rotating_client_has_no_refresh_token_auth(api: Api, env: Env, pool: Pool, alice: User) -> None:
     """Reference 5.4: that flow gives no next token. And trying it costs the session nothing."""
     client = rotating(env, pool)

@@ -119,6 +119,20 @@ def test_a_token_that_comes_back_ends_what_came_of_it(rotating: RelyingParty, cl
     assert rotating.userinfo(second["access_token"]).status_code == 401
 
 
+def test_a_request_that_is_executed_late_is_refused_and_the_session_goes_on(
+    rotating: RelyingParty, clock: Clock
+) -> None:
+    rotating.user_signs_in()
+    first = rotating.tokens()["refresh_token"]
+    second = rotating.refresh(first).json
+    third = rotating.refresh(second["refresh_token"]).json
+    clock.forward(seconds=9)
+    late = rotating.refresh(first)
+    assert error(late) == "invalid_grant" and "token" not in late.json
+    assert rotating.userinfo(third["access_token"]).status_code == 200
+    assert rotating.refresh(third["refresh_token"]).status_code == 200
+
+
 def test_who_does_not_prove_to_be_the_client_moves_nothing_on_and_ends_nothing(
     env: Env, http: FlaskClient, clock: Clock
 ) -> None:
