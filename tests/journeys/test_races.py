@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from tests.journeys.conftest import RunningServer
+from tests.journeys.conftest import RunningServer, administrator
 
 pytestmark = pytest.mark.slow
 
@@ -55,3 +55,41 @@ def test_of_sixteen_redemptions_of_one_code_one_gets_tokens(server: RunningServe
     (winner,) = (answer.json() for answer in answers if answer.status_code == 200)
     header = {"Authorization": f"Bearer {winner['access_token']}"}
     assert requests.get(endpoints["userinfo_endpoint"], headers=header, timeout=60).status_code == 401
+
+
+def test_refreshes_that_are_executed_late_disturb_nobody(server: RunningServer) -> None:
+    """Among the processes of a server, at one moment with the refresh that they came before."""
+    admin = administrator(server)
+    pool = admin.create_user_pool(PoolName="Late")["UserPool"]["Id"]
+    rotation = {"Feature": "ENABLED", "RetryGracePeriodSeconds": 60}
+    flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    client = admin.create_user_pool_client(
+        UserPoolId=pool, ClientName="App", ExplicitAuthFlows=flows, RefreshTokenRotation=rotation
+    )["UserPoolClient"]["ClientId"]
+    admin.admin_create_user(UserPoolId=pool, Username="alice", MessageAction="SUPPRESS")
+    admin.admin_set_user_password(UserPoolId=pool, Username="alice", Password="Correct-horse-7", Permanent=True)
+    given = {"USERNAME": "alice", "PASSWORD": "Correct-horse-7"}
+    first = admin.admin_initiate_auth(
+        UserPoolId=pool, ClientId=client, AuthFlow="ADMIN_USER_PASSWORD_AUTH", AuthParameters=given
+    )["AuthenticationResult"]["RefreshToken"]
+
+    def refreshed(token: str) -> Any:
+        try:
+            answer = admin.get_tokens_from_refresh_token(ClientId=client, RefreshToken=token)
+        except admin.exceptions.NotAuthorizedException as refused:
+            return refused.response["message"]
+        return answer["AuthenticationResult"]["RefreshToken"]
+
+    good = refreshed(refreshed(first))
+    start = threading.Barrier(AT_ONCE)
+
+    def refresh(token: str) -> Any:
+        start.wait()
+        return refreshed(token)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        outcomes = list(threads.map(refresh, [good, first] * (AT_ONCE // 2)))
+    assert set(outcomes[1::2]) == {"Refresh Token has been superseded"}
+    (successor,) = set(outcomes[::2])
+    assert refreshed(successor) not in (first, good, successor)
+    admin.close()
