@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from functools import partial
 from html import unescape
 
 from app import errors
@@ -36,7 +37,7 @@ class Smtp:
 
     def __init__(self, settings: Settings, connect: Callable[[], smtplib.SMTP] | None = None) -> None:
         self._settings = settings
-        self._connect = connect or self._connection
+        self._connect = connect or partial(connection, settings)
         self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     def send(self, message: Message) -> None:
@@ -79,24 +80,26 @@ class Smtp:
             mail.set_content(message.body)
         return mail
 
-    def _connection(self) -> smtplib.SMTP:
-        chosen = self._settings
-        if chosen.smtp_tls == "tls":
-            context = ssl.create_default_context()
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                chosen.smtp_host, chosen.smtp_port, timeout=TIMEOUT, context=context
-            )
-        else:
-            server = smtplib.SMTP(chosen.smtp_host, chosen.smtp_port, timeout=TIMEOUT)
-        try:
-            if chosen.smtp_tls == "starttls":
-                server.starttls(context=ssl.create_default_context())
-            if chosen.smtp_username:
-                server.login(chosen.smtp_username, chosen.smtp_password)
-        except BaseException:
-            server.close()
-            raise
-        return server
+
+def connection(settings: Settings) -> smtplib.SMTP:
+    """A connection to the mail server that has been encrypted and authenticated as the settings say. Raises OSError,
+    smtplib.SMTPException."""
+    if settings.smtp_tls == "tls":
+        context = ssl.create_default_context()
+        server: smtplib.SMTP = smtplib.SMTP_SSL(
+            settings.smtp_host, settings.smtp_port, timeout=TIMEOUT, context=context
+        )
+    else:
+        server = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT)
+    try:
+        if settings.smtp_tls == "starttls":
+            server.starttls(context=ssl.create_default_context())
+        if settings.smtp_username:
+            server.login(settings.smtp_username, settings.smtp_password)
+    except BaseException:
+        server.close()
+        raise
+    return server
 
 
 class Nowhere:
