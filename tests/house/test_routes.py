@@ -20,6 +20,7 @@ SIGNED = "the API: who may call is said for each operation in the service model"
 BROWSER = "a browser: whoever is signed in is told by its cookie"
 CLIENT = "a client, with its secret if it has one"
 BEARER = "a person's access token"
+OPERATOR = "`cognate doctor`, which proves that it has the installation's key"
 DEVELOPMENT = "anybody, in development only"
 
 ROUTES = {
@@ -45,6 +46,7 @@ ROUTES = {
     "/forgotPassword": {"hosted.forgot_password": PAGE},
     "/forgotpassword": {"hosted.forgot_password": PAGE},
     "/healthz": {"health.alive": ANYBODY},
+    "/healthz/seen": {"health.seen": OPERATOR},
     "/login": {"hosted.sign_in": PAGE},
     "/logout": {"oauth.logout": BROWSER},
     "/mfa": {"hosted.mfa": PAGE},
