@@ -47,6 +47,8 @@ _BESIDE_SQLITE = 64 * 1024
 """Bytes, at least those of the shared memory of a WAL."""
 EMPTY = "empty"
 """Of a database that was never migrated."""
+MADE_CERTIFICATE = "tls-certificate.pem"
+"""What `COGNATE_TLS=self-signed` makes in the data directory."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ def tls_files(settings: Settings) -> tuple[Path | None, Path | None]:
         return settings.tls_certificate, settings.tls_key
     if settings.tls != "self-signed":
         return None, None
-    certificate, private = settings.data_dir / "tls-certificate.pem", settings.data_dir / "tls-key.pem"
+    certificate, private = settings.data_dir / MADE_CERTIFICATE, settings.data_dir / "tls-key.pem"
     try:
         if not private.exists() or not _in_time(certificate):
             settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

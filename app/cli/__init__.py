@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import __version__, config, create_app, installation, logs, server
 from app.accounts import sweep
-from app.cli import client, domain, pool, printing, recovery_codes, user
+from app.cli import client, doctor, domain, pool, printing, recovery_codes, user
 from app.cli.printing import json_option, working
 from app.config import Settings, SettingsError
 from app.demo import seed
@@ -256,5 +256,5 @@ def rotate_keys(pool_id: str, emergency: bool, as_json: bool) -> None:
     click.echo(f"New signing keys of {pool_id} are published, and sign {when}.")
 
 
-for module in (pool.pool, client.client, user.user, domain.domain, recovery_codes.group):
+for module in (pool.pool, client.client, user.user, domain.domain, recovery_codes.group, doctor.doctor):
     cognate.add_command(module)

@@ -18,7 +18,7 @@ from app.api.registry import MODEL, own_word
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "cognito.md"
-TAKING = ("app/api/", "app/cli/", "app/pools/", "app/demo/")
+TAKING = ("app/api/", "app/cli/", "app/pools/", "app/demo/", "app/doctor/")
 """Where settings are taken, checked, changed and described, and not acted on."""
 OF_ROWS = {
     "SetUICustomization": "UICustomization",

@@ -1,7 +1,9 @@
 """Behind nginx as deploy/ configures it: signing in, and what a stranger tries at the proxy."""
 
+import json
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -116,6 +118,25 @@ def test_a_stranger_cannot_choose_what_the_log_is_searched_for(
     # A proxy that passed it on would have been believed.
     answer = requests.get(f"{server.base_url}/healthz", headers={"X-Request-Id": chosen}, timeout=WITHIN)
     assert answer.headers["X-Request-Id"] == chosen
+
+
+def doctor(server: RunningServer, proxy: nginx.Configured, **settings: str) -> tuple[int, list[tuple[str, str]]]:
+    """What `cognate doctor` says of the proxy, to an operator whose machine trusts its certificate."""
+    environ = server.environ | {"SSL_CERT_FILE": str(proxy.certificate)} | settings
+    command = [*server.command[:-1], "doctor", "--json", "--only", "proxy", "--only", "tls"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=WITHIN)
+    found = json.loads(done.stdout)["findings"]
+    return done.returncode, [(one["name"], one["state"]) for one in found]
+
+
+def test_the_doctor_finds_nothing_wrong_with_it(server: RunningServer, proxy: nginx.Configured) -> None:
+    assert doctor(server, proxy) == (0, [("served", "fine"), ("proxy", "fine")])
+
+
+def test_the_doctor_finds_a_server_that_believes_strangers(server: RunningServer, proxy: nginx.Configured) -> None:
+    """It is asked past the proxy, under an address that has no certificate."""
+    past = {"COGNATE_BASE_URL": server.base_url}
+    assert doctor(server, proxy, **past) == (1, [("https", "fine"), ("host", "problem"), ("address", "problem")])
 
 
 def test_half_a_request_holds_no_thread_of_the_server(
