@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select
 from app import errors
 from app.crypto import srp
 from app.env import Env
-from app.models import FormerPassword, Password, Pool, User
+from app.models import FormerPassword, Password, Pool, User, seals
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ def prepare(env: Env, pool: Pool, *, sub: str, username: str, password: str) -> 
     salt = srp.new_salt()
     # As typed, not normalised like the hash: at sign-in by SRP the client hashes what is typed, and we never see it.
     verifier = srp.verifier(pool.short_id, username, password, salt)
-    sealed = env.seal.seal(verifier.encode("ascii"), about=about_verifier(sub))
+    sealed = env.seal.seal(verifier.encode("ascii"), about=seals.srp_verifier(sub))
     by_sub = None
     if username != sub:  # 5 ms for being able to hide it (models.credential)
         by_sub = srp.verifier(pool.short_id, sub, password, salt)
-        by_sub = env.seal.seal(by_sub.encode("ascii"), about=about_sub_verifier(sub))
+        by_sub = env.seal.seal(by_sub.encode("ascii"), about=seals.srp_sub_verifier(sub))
     barred = max(pool.password_policy.history - 1, 0)
     return Prepared(hash=hashed, srp_salt=salt, srp_verifier=sealed, srp_sub_verifier=by_sub, barred=barred)
 
@@ -115,11 +115,3 @@ def _remember(env: Env, user: User, hashed: str, *, most: int) -> None:
     )
     ids = list(env.db.scalars(kept)) if most else []
     env.db.execute(delete(FormerPassword).where(mine, FormerPassword.id.not_in(ids)))
-
-
-def about_verifier(sub: str) -> str:
-    return f"srp verifier {sub}"
-
-
-def about_sub_verifier(sub: str) -> str:
-    return f"srp verifier by sub {sub}"

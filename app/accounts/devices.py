@@ -18,7 +18,7 @@ from app.accounts import find, profile
 from app.crypto import srp
 from app.db import raising
 from app.env import Env, Origin
-from app.models import Client, Device, LoginSession, Pool, User
+from app.models import Client, Device, LoginSession, Pool, User, seals
 from app.models.pool import DeviceTracking
 from app.paging import Page, page
 from app.tokens import assurance, revoke
@@ -85,7 +85,7 @@ def confirm(
         group_key=group_key(env, client.pool, user),
         name=name,
         salt=salt_bytes.hex(),
-        verifier=env.seal.seal(f"{verifier:x}".encode("ascii"), about=_about(key)),
+        verifier=env.seal.seal(f"{verifier:x}".encode("ascii"), about=seals.device_verifier(key)),
         remembered=not tracking.on_request,
         trusted=False,
         last_ip=origin.ip,
@@ -120,9 +120,9 @@ def recognise(env: Env, user: User, key: str) -> Device:
     return device
 
 
-def opened_verifier(env: Env, device: Device) -> str:
+def opened_verifier(env: Env, pool: Pool, device: Device) -> str:
     """The SRP verifier of its password, in hex."""
-    return env.seal.open(device.verifier, about=_about(device.key)).decode("ascii")
+    return env.seal.open(device.verifier, about=seals.device_verifier(device.key), pool=pool.id).decode("ascii")
 
 
 def stands_in(pool: Pool, device: Device) -> bool:
@@ -250,7 +250,3 @@ def _decoded(given: str | None, member: str, *, longest: int) -> bytes:
     if not 1 <= len(decoded) <= longest:
         raise expected
     return decoded
-
-
-def _about(key: str) -> str:
-    return f"device verifier {key}"

@@ -14,7 +14,7 @@ from app import errors
 from app.crypto import totp
 from app.db import inserting, table
 from app.env import Env
-from app.models import SoftwareToken, User
+from app.models import SoftwareToken, User, seals
 
 LONGEST_NAME = 256
 """Characters of what a user calls his app (ours: the model has no limit)."""
@@ -56,7 +56,7 @@ def begin(env: Env, user: User) -> tuple[str, Callable[[], None]]:
     """A new secret for his app, in base32, and what writes it down, inside a transaction. The one in use stays until
     the new one is taken into use; one that was waiting is worthless."""
     secret = totp.new_secret()
-    sealed, now = env.seal.seal(secret.encode("ascii"), about=_about(user.sub)), env.now()
+    sealed, now = env.seal.seal(secret.encode("ascii"), about=seals.software_token(user.sub)), env.now()
 
     def write() -> None:
         env.db.execute(
@@ -86,7 +86,7 @@ def check_name(name: str | None) -> None:
 
 def fits(env: Env, user: User, sealed: str, code: str) -> Matched | None:
     """Whether an app with this secret shows the code."""
-    secret = env.seal.open(sealed, about=_about(user.sub)).decode("ascii")
+    secret = env.seal.open(sealed, about=seals.software_token(user.sub), pool=user.pool_id).decode("ascii")
     step = totp.step_of(secret, code, env.now())
     return None if step is None else Matched(user.sub, sealed, step)
 
@@ -150,8 +150,3 @@ def remove(env: Env, user: User) -> bool:
 def _row(env: Env, user: User) -> SoftwareToken | None:
     with env.reading() as session:
         return session.scalar(_OF_USER, {"sub": user.sub})
-
-
-def _about(sub: str) -> str:
-    """Bound to its owner: a row copied to another user opens nothing."""
-    return f"totp secret of {sub}"

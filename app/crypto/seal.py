@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 
 from cryptography.exceptions import InvalidTag
@@ -16,10 +17,12 @@ from app.crypto import base64url
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _VERSION = "v1"
+_SEALED = re.compile(r"v1\.([0-9a-f]{8})\.")
 
 
 class SealBroken(Exception):
-    """The text cannot be opened: wrong key, altered, or sealed about something else."""
+    """The text cannot be opened: wrong key, altered, or sealed about something else. The message names what it is
+    about, its pool if that was given, and the id of its key; never the text."""
 
 
 def key_id(key: bytes) -> str:
@@ -39,14 +42,24 @@ class Seal:
         self._id = key_id(key)
         self._ciphers = {key_id(each): AESGCM(_encryption_key(each)) for each in (key, *older)}
 
+    @property
+    def key_id(self) -> str:
+        """Of the key that it seals with."""
+        return self._id
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Of the keys that it opens with, first the one that it seals with."""
+        return tuple(self._ciphers)
+
     def seal(self, plain: bytes, *, about: str) -> str:
         """Seal `plain`. `about` names the one place it belongs to, such as `totp seed of <sub>`; it is not kept."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._ciphers[self._id].encrypt(nonce, plain, _associated(about))
         return f"{_VERSION}.{self._id}.{base64url.encode(nonce + sealed)}"
 
-    def open(self, sealed: str, *, about: str) -> bytes:
-        """What was sealed about the same thing. Raises SealBroken for everything else.
+    def open(self, sealed: str, *, about: str, pool: str | None = None) -> bytes:
+        """What was sealed about the same thing. Raises SealBroken for everything else, which then names the `pool`.
 
         `about` is authenticated: whoever can write to the database, but does not hold the key, cannot move a sealed
         value of their own into the row of somebody else.
@@ -56,12 +69,12 @@ class Seal:
             cipher = self._ciphers[key]
             raw = base64url.decode(text)
             if version != _VERSION:
-                raise SealBroken("unknown version")
+                raise SealBroken(_broken(sealed, about, pool, "its version is unknown"))
             return cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _associated(about))
         except KeyError:
-            raise SealBroken("no key of that id") from None
+            raise SealBroken(_broken(sealed, about, pool, "no key of that id was given")) from None
         except (ValueError, InvalidTag):
-            raise SealBroken("wrong key, altered, or sealed about something else") from None
+            raise SealBroken(_broken(sealed, about, pool, "altered, or sealed about something else")) from None
 
 
 class KeyedHash:
@@ -105,6 +118,18 @@ def _encryption_key(key: bytes) -> bytes:
     # Derived (RFC 5869), so that an installation that hands one and the same key to Seal and to KeyedHash still uses
     # two unrelated ones.
     return HKDF(SHA256(), _KEY_BYTES, salt=None, info=b"cognate seal " + _VERSION.encode()).derive(key)
+
+
+def key_id_of(sealed: str) -> str | None:
+    """The id of the key that a text says it was sealed with; None for what is no sealed text."""
+    found = _SEALED.match(sealed)
+    return found[1] if found else None
+
+
+def _broken(sealed: str, about: str, pool: str | None, why: str) -> str:
+    """What is given may come from a client: it is not repeated, but for a key id that looks like one."""
+    where = f" of pool {pool}" if pool else ""
+    return f"cannot open the {about}{where}, sealed with key {key_id_of(sealed) or 'unknown'}: {why}"
 
 
 def _associated(about: str) -> bytes:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from app import errors
 from app.env import Env
-from app.models import AccessKey
+from app.models import AccessKey, seals
 from app.pools import find
 
 SERVICE = "cognito-idp"
@@ -68,7 +68,7 @@ def create(
         env.db.add(
             AccessKey(
                 id=pair.id,
-                sealed=env.seal.seal(pair.secret.encode("ascii"), about=_about(pair.id)),
+                sealed=env.seal.seal(pair.secret.encode("ascii"), about=seals.access_key(pair.id)),
                 description=description,
                 pools=list(pools) if pools is not None else None,
                 actions=list(actions) if actions is not None else None,
@@ -106,13 +106,9 @@ def live(env: Env, key_id: str) -> Live | None:
             return None
         return Live(
             id=key_id,
-            secret=env.seal.open(row.sealed, about=_about(key_id)).decode("ascii"),
+            secret=env.seal.open(row.sealed, about=seals.access_key(key_id)).decode("ascii"),
             pools=frozenset(row.pools) if row.pools is not None else None,
             actions=tuple(row.actions) if row.actions is not None else None,
         )
 
     return env.cache.get(("access key", key_id), load)
-
-
-def _about(key_id: str) -> str:
-    return f"access key {key_id}"

@@ -11,7 +11,7 @@ from sqlalchemy.orm import lazyload
 
 from app import errors
 from app.env import Env
-from app.models import Client, ClientSecret
+from app.models import Client, ClientSecret, seals
 from app.paging import Page, page
 
 MOST = 2
@@ -25,7 +25,10 @@ class Added:
 
 def of(env: Env, client: Client) -> list[str]:
     """The live secrets in clear, oldest first: for Describe, and for the hashes that SDKs make with them."""
-    return [env.seal.open(secret.sealed, about=_about(secret.id)).decode("utf-8") for secret in client.secrets]
+    return [
+        env.seal.open(secret.sealed, about=seals.client_secret(secret.id), pool=client.pool_id).decode("utf-8")
+        for secret in client.secrets
+    ]
 
 
 def digest(env: Env, client_id: str, plain: str) -> str:
@@ -105,13 +108,9 @@ def _add(env: Env, row: Client, plain: str) -> ClientSecret:
     secret = ClientSecret(
         id=secret_id,
         client_id=row.id,
-        sealed=env.seal.seal(plain.encode("utf-8"), about=_about(secret_id)),
+        sealed=env.seal.seal(plain.encode("utf-8"), about=seals.client_secret(secret_id)),
         digest=digest(env, row.id, plain),
         created_at=now,
     )
     env.db.add(secret)
     return secret
-
-
-def _about(secret_id: str) -> str:
-    return f"client secret {secret_id}"

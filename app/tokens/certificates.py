@@ -16,9 +16,8 @@ from sqlalchemy import Select, select
 from app import errors
 from app.crypto import certificates, jose
 from app.env import Env
-from app.models import Pool, SigningKey
+from app.models import Pool, SigningKey, seals
 
-PURPOSE = "saml"
 VALID = timedelta(days=3652)
 """Ten years, as long as those of the service."""
 
@@ -33,7 +32,7 @@ def _certificate(env: Env, pool: Pool) -> str:
         row = session.scalar(_key_of(pool))
     row = row or _made(env, pool)
     der = certificates.self_signed(
-        env.seal.open(row.sealed, about=_about(row.kid)),
+        env.seal.open(row.sealed, about=seals.saml_signing_key(row.kid), pool=pool.id),
         name=pool.id,
         serial=int.from_bytes(hashlib.sha256(row.kid.encode("ascii")).digest()[:15]) + 1,  # RFC 5280, 4.1.2.2: not zero
         begins=row.created_at,
@@ -56,9 +55,9 @@ def _made(env: Env, pool: Pool) -> SigningKey:
             row = SigningKey(
                 kid=kid,
                 pool_id=pool.id,
-                purpose=PURPOSE,
+                purpose=seals.SAML,
                 algorithm="RS256",
-                sealed=env.seal.seal(private, about=_about(kid)),
+                sealed=env.seal.seal(private, about=seals.saml_signing_key(kid)),
                 public=jose.SigningKey.load(private, "RS256", kid).public_jwk,
                 created_at=now,
                 active_at=now,
@@ -69,8 +68,4 @@ def _made(env: Env, pool: Pool) -> SigningKey:
 
 
 def _key_of(pool: Pool) -> Select[SigningKey]:
-    return select(SigningKey).where(SigningKey.pool_id == pool.id, SigningKey.purpose == PURPOSE)
-
-
-def _about(kid: str) -> str:
-    return f"SAML signing key {kid}"
+    return select(SigningKey).where(SigningKey.pool_id == pool.id, SigningKey.purpose == seals.SAML)

@@ -144,7 +144,7 @@ def test_a_confirmed_device_is_kept_with_its_verifier_sealed(env: Env, client: C
     assert (device.user_sub, device.key, device.name) == (alice.sub, offered(tokens), "Her phone")
     assert tokens.new_device and device.group_key == tokens.new_device.group_key
     assert device.remembered and device.last_ip == HERE.ip
-    opened = devices.opened_verifier(env, device)
+    opened = devices.opened_verifier(env, client.pool, device)
     assert opened not in device.verifier
     assert opened == srp.verifier(device.group_key, device.key, "made up by the device", device.salt)
 
@@ -155,7 +155,7 @@ def test_a_verifier_that_was_moved_to_another_device_does_not_open(env: Env, cli
     with env.transaction():
         env.db.execute(update(Device).where(Device.key == hers.key).values(verifier=his.verifier))
     with pytest.raises(SealBroken):
-        devices.opened_verifier(env, devices.recognise(env, alice, hers.key))
+        devices.opened_verifier(env, client.pool, devices.recognise(env, alice, hers.key))
 
 
 def test_a_pool_may_leave_it_to_the_user_what_is_remembered(env: Env) -> None:

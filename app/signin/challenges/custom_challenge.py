@@ -8,6 +8,7 @@ import orjson
 
 from app import triggers
 from app.env import Env
+from app.models import seals
 from app.signin.challenges import password_srp
 from app.signin.state import Asked, Judged, SignIn
 from app.triggers import events
@@ -21,14 +22,13 @@ SESSION = "session"
 """Note: what was answered, as `[challenge, correct, metadata]` each."""
 METADATA = "challenge_metadata"
 _PRIVATE = "private"
-_ABOUT = "parameters of a custom challenge"
 
 
 def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
     """Raises what `triggers.create_auth_challenge` does."""
     question = events.CreateAuthChallenge(who(sign_in), NAME, session(sign_in), metadata_sent(sign_in))
     created = triggers.create_auth_challenge(env, sign_in.pool, question)
-    private = env.seal.seal(orjson.dumps(dict(created.private)), about=_ABOUT)
+    private = env.seal.seal(orjson.dumps(dict(created.private)), about=seals.custom_challenge())
     return Asked(
         {**created.public, "USERNAME": password_srp.username(env, sign_in)},
         notes={_PRIVATE: private, METADATA: created.metadata},
@@ -37,7 +37,7 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
 
 def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Judged:
     """Raises what `triggers.verify_auth_challenge_response` does."""
-    private = orjson.loads(env.seal.open(sign_in.notes[_PRIVATE], about=_ABOUT))
+    private = orjson.loads(env.seal.open(sign_in.notes[_PRIVATE], about=seals.custom_challenge(), pool=sign_in.pool.id))
     question = events.VerifyAuthChallengeResponse(who(sign_in), private, given["ANSWER"], metadata_sent(sign_in))
     return Judged(triggers.verify_auth_challenge_response(env, sign_in.pool, question).correct)
 

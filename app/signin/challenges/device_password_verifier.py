@@ -35,7 +35,7 @@ def ask(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Asked:
     if device is None:
         raise errors.SessionInvalid
     b = srp.server_ephemeral()
-    b_public = srp.server_public(devices.opened_verifier(env, device), b)
+    b_public = srp.server_public(devices.opened_verifier(env, sign_in.pool, device), b)
     block = Block(b=f"{b:x}", a_public=a_public, b_public=b_public, device_key=device.key)
     sealed = srp_exchange.sealed(env, block, about=_ABOUT)
     return Asked(
@@ -64,7 +64,7 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
     if env.keyed.digest(_ABOUT, given["PASSWORD_CLAIM_SECRET_BLOCK"]) != sign_in.notes.get(_BLOCK):
         raise errors.SessionInvalid
     block = Block(**srp_exchange.opened(env, given, about=_ABOUT))
-    verifier = devices.opened_verifier(env, device)
+    verifier = devices.opened_verifier(env, sign_in.pool, device)
     if not srp_exchange.signed(env, given, block, verifier=verifier, group=device.group_key, name=device.key):
         raise errors.NotAuthorized
     # Whoever has shown both factors says with it that the device is trusted: in this sign-in, not with an older token.

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from app import errors
 from app.accounts import find, nobody
-from app.accounts.credentials import about_sub_verifier, about_verifier
 from app.crypto import srp
 from app.env import Env
-from app.models import Client, User
+from app.models import Client, User, seals
 from app.signin import once, srp_exchange
 from app.signin.state import Asked, Proof, SignIn
 
@@ -126,8 +125,8 @@ def _numbers(env: Env, sign_in: SignIn) -> tuple[str, str, str]:
         salt = srp.salt_from(env.keyed.number("invented salt", about, 16))
         return name, salt, env.keyed.number("invented verifier", about, 383).hex()
     if name != user.username and password.srp_sub_verifier is not None:
-        by_sub = env.seal.open(password.srp_sub_verifier, about=about_sub_verifier(user.sub))
+        by_sub = env.seal.open(password.srp_sub_verifier, about=seals.srp_sub_verifier(user.sub), pool=user.pool_id)
         return name, password.srp_salt, by_sub.decode("ascii")
     # Also for a password that was set by a version before: with its verifier, no other name works.
-    opened = env.seal.open(password.srp_verifier, about=about_verifier(user.sub))
+    opened = env.seal.open(password.srp_verifier, about=seals.srp_verifier(user.sub), pool=user.pool_id)
     return user.username, password.srp_salt, opened.decode("ascii")
