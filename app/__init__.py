@@ -28,7 +28,7 @@ from app.cache.version import Version
 from app.config import Settings, SettingsError
 from app.crypto import codes
 from app.crypto.passwords import Hasher
-from app.crypto.seal import KeyedHash, Seal
+from app.crypto.seal import KeyedHash
 from app.db import db, engine_options, reading_options
 from app.env import Env, Fetch, Keyed, Sender, Triggers
 from app.fetch import get
@@ -90,7 +90,7 @@ def create_app(
 
     # In development a code is in the outbox by the time of the answer: that is what tests wait for.
     unseen = None if settings.development else background
-    seal = Seal(installation.key(settings))
+    seal = installation.seal(settings)
     opened = secrets or installation.open_secrets(app, seal)
     app.secret_key = opened.cookies if opened else None
     outages = Outages(ticks)

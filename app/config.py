@@ -166,6 +166,10 @@ def _optional_path(value: str) -> Path | None:
     return _path(value) if value else None
 
 
+def _paths(value: str) -> tuple[Path, ...]:
+    return tuple(_path(one) for one in value.split(os.pathsep) if one)
+
+
 def _setting(default: Any, read: Callable[[str], Any], about: str, *, secret: bool = False) -> Any:
     """A field with its reader and one line of documentation, which docs/settings.md repeats."""
     return field(default=default, repr=not secret, metadata={"read": read, "about": about, "secret": secret})
@@ -215,6 +219,17 @@ class Settings:
         None,
         _optional_path,
         "a file with the key in base64; unset: key in the data directory, which the first `migrate` makes",
+    )
+    other_key_files: tuple[Path, ...] = _setting(
+        (),
+        _paths,
+        "files with further keys, parted by colons, which open what was sealed with them; while the key is replaced",
+    )
+    signing_key_days: int = _setting(
+        0, _number(0, 3650), "days after which a pool gets new signing keys by itself; 0: never"
+    )
+    backup_passphrase: str = _setting(
+        "", _text, "the passphrase of backups, for `backup`, `restore` and `verify`", secret=True
     )
     host: str = _setting(
         "127.0.0.1", _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"), "the address to listen on"

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,11 +33,11 @@ from sqlalchemy.pool import NullPool
 
 from app import migrating
 from app.config import Settings, SettingsError
-from app.crypto.seal import SealBroken
+from app.crypto.seal import Seal, SealBroken, key_id_of
 from app.db import db, reading_options, replaced
 from app.env import Sealer
 from app.errors import ServiceUnavailable
-from app.models import InstallationSecret, Revision
+from app.models import InstallationSecret, Revision, seals
 from app.outages import reason
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -64,7 +64,7 @@ def prepare(settings: Settings) -> Path | None:
     For `migrate` and `demo` only. Whatever else is started in a wrong directory must leave nothing there, above all no
     key: the next command would take it for the installation's own.
     """
-    _make_database_file(settings)
+    make_database_file(settings)
     path = settings.data_dir / KEY_FILE
     if settings.key or settings.key_file or os.path.exists(path):
         return None
@@ -111,6 +111,11 @@ def key(settings: Settings) -> bytes:
     return _from_file(settings.data_dir / KEY_FILE)
 
 
+def seal(settings: Settings) -> Seal:
+    """Seals with the key-encryption key, and opens with the other keys as well. Raises SettingsError."""
+    return Seal(key(settings), *(_from_file(path) for path in settings.other_key_files))
+
+
 def _missing_key(settings: Settings) -> SettingsError:
     return SettingsError(
         f"The data directory {settings.data_dir.absolute()} (COGNATE_DATA_DIR) has no key: name the right directory, "
@@ -124,7 +129,7 @@ def _sqlite_file(settings: Settings) -> Path | None:
     return Path(url.database) if url.drivername == "sqlite" and url.database else None
 
 
-def _make_database_file(settings: Settings) -> None:
+def make_database_file(settings: Settings) -> None:
     """For the owner only, whatever the umask, and so is the directory: hashes and addresses are in it."""
     file = _sqlite_file(settings)
     if file is None or os.path.exists(file):
@@ -374,7 +379,9 @@ def create_secrets(app: Flask, seal: Sealer) -> None:
     """Make what is missing, after a migration. Safe to run twice, and by two processes at once."""
     with app.app_context():
         for name in NAMES:
-            row = InstallationSecret(name=name, sealed=seal.seal(secrets.token_bytes(32), about=_about(name)))
+            row = InstallationSecret(
+                name=name, sealed=seal.seal(secrets.token_bytes(32), about=seals.installation_secret(name))
+            )
             _add_once(row)
         _add_once(Revision(id=1, number=1))
 
@@ -414,14 +421,15 @@ def secrets_in(connection: Connection, seal: Sealer) -> Secrets | None:
     if set(NAMES) - sealed.keys():
         return None
     try:
-        opened = {name: seal.open(sealed[name], about=_about(name)) for name in NAMES}
+        opened = {name: seal.open(sealed[name], about=seals.installation_secret(name)) for name in NAMES}
     except SealBroken:
         raise SettingsError(
             "The key is not the one that this database was made with (COGNATE_KEY, COGNATE_KEY_FILE, or the file "
-            "`key` in the data directory). Nothing can be read without it: restore the right one."
+            f"`key` in the data directory): that has the id {_key_ids(sealed)}. Nothing can be read without it: "
+            "restore the right one, or while keys are replaced name it in COGNATE_OTHER_KEY_FILES."
         ) from None
     return Secrets(**opened)
 
 
-def _about(name: str) -> str:
-    return f"installation {name}"
+def _key_ids(sealed: Mapping[str, str]) -> str:
+    return " and ".join(sorted({key_id_of(text) or "unknown" for text in sealed.values()}))

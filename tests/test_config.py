@@ -316,7 +316,7 @@ def test_the_document_lists_exactly_the_settings_with_their_defaults() -> None:
 
 def shown(default: object) -> str:
     match default:
-        case "" | b"" | None:
+        case "" | b"" | None | ():
             return "unset"
         case bool():
             return "`on`" if default else "`off`"
