@@ -35,6 +35,7 @@ from app.server.front import Front
 from app.server.kinds import Kinds
 from app.server.lanes import Lane
 from app.server.transport import Listening
+from app.tokens import keys
 from app.web import Wsgi
 
 if TYPE_CHECKING:
@@ -183,6 +184,8 @@ def _sweep_now_and_then(app: Flask) -> None:
             with app.app_context():
                 env = app.extensions["cognate"]
                 sweep.expired(env)
+                for pool_id in keys.rotate_due(env):
+                    log.info("new signing keys of %s are published, and will sign", pool_id)
                 for domain in domains.prove_waiting(env):
                     log.info("%s has been proven and is served", domain.domain)
         except ServiceUnavailable as away:

@@ -11,18 +11,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 
 from app import errors
 from app.crypto import jose
+from app.db import utc
 from app.env import Env
-from app.models import Pool, SigningKey
+from app.models import Pool, SigningKey, seals
 
 PURPOSES = ("id", "access")
 PUBLISHED_AHEAD = timedelta(minutes=15)
 """How long a new key is in the JWKS before it signs: longer than verifiers may cache the document."""
 LONGEST_TOKEN = timedelta(days=1)
 """No ID or access token lives longer (reference: 3.1); an old key stays published for as long."""
+
+_DUE = (
+    select(Pool.id)
+    .join(SigningKey, SigningKey.pool_id == Pool.id)
+    .where(SigningKey.purpose.in_(PURPOSES))
+    .group_by(Pool.id)
+    .having(func.max(SigningKey.created_at) <= bindparam("before", type_=utc()))
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,34 @@ def pair(env: Env, pool: Pool, *, active_at: datetime) -> list[SigningKey]:
     return [_new(env, pool, purpose, active_at=active_at) for purpose in PURPOSES]
 
 
+def rotate_due(env: Env) -> list[str]:
+    """New keys for the pools whose keys have become older than COGNATE_SIGNING_KEY_DAYS; the pools' ids. Every worker
+    does it now and then: of two at once, one gives a pool its keys, and the other's are thrown away."""
+    if not env.settings.signing_key_days:
+        return []
+    rotated = []
+    for pool in _due(env):
+        begins = env.now() + PUBLISHED_AHEAD
+        new = pair(env, pool, active_at=begins)
+        with env.transaction():
+            # Whoever waits for the lock looks again when it has it: the keys of the one before are new.
+            env.db.execute(select(Pool.id).where(Pool.id == pool.id).with_for_update(key_share=True))
+            if env.db.scalar(_DUE.where(Pool.id == pool.id), _before(env)) is None:
+                continue
+            _replace(env, pool, new, begins=begins, gone=(SigningKey.gone_at <= env.now(),))
+        rotated.append(pool.id)
+    return rotated
+
+
+def _due(env: Env) -> list[Pool]:
+    with env.reading() as session:
+        return list(session.scalars(select(Pool).where(Pool.id.in_(_DUE)), _before(env)))
+
+
+def _before(env: Env) -> dict[str, datetime]:
+    return {"before": env.now() - timedelta(days=env.settings.signing_key_days)}
+
+
 def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> datetime:
     """A new pair; returns when it begins to sign.
 
@@ -67,14 +104,19 @@ def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> datetime:
     begins = now if emergency else now + PUBLISHED_AHEAD
     new = pair(env, pool, active_at=begins)
     with env.transaction():
-        old = select(SigningKey).where(_of(pool), SigningKey.gone_at.is_(None))
-        for key in env.db.scalars(old.with_for_update()):
-            key.gone_at = begins + LONGEST_TOKEN
-        gone = () if emergency else (SigningKey.gone_at <= now,)
-        env.db.execute(delete(SigningKey).where(_of(pool), *gone))
-        env.db.add_all(new)
-        env.configuration_changed()
+        _replace(env, pool, new, begins=begins, gone=() if emergency else (SigningKey.gone_at <= now,))
     return begins
+
+
+def _replace(
+    env: Env, pool: Pool, new: list[SigningKey], *, begins: datetime, gone: tuple[ColumnElement[bool], ...]
+) -> None:
+    old = select(SigningKey).where(_of(pool), SigningKey.gone_at.is_(None))
+    for key in env.db.scalars(old.with_for_update()):
+        key.gone_at = begins + LONGEST_TOKEN
+    env.db.execute(delete(SigningKey).where(_of(pool), *gone))
+    env.db.add_all(new)
+    env.configuration_changed()
 
 
 def _new(env: Env, pool: Pool, purpose: str, *, active_at: datetime) -> SigningKey:
@@ -85,7 +127,7 @@ def _new(env: Env, pool: Pool, purpose: str, *, active_at: datetime) -> SigningK
         pool_id=pool.id,
         purpose=purpose,
         algorithm=pool.algorithm,
-        sealed=env.seal.seal(private, about=_about(kid)),
+        sealed=env.seal.seal(private, about=seals.signing_key(kid)),
         public=jose.SigningKey.load(private, pool.algorithm, kid).public_jwk,
         created_at=env.now(),
         active_at=active_at,
@@ -102,7 +144,7 @@ def _load(env: Env, pool: Pool) -> PoolKeys:
     line: dict[str, list[tuple[datetime, jose.SigningKey]]] = {purpose: [] for purpose in PURPOSES}
     verifying: dict[str, dict[str, jose.VerifyingKey]] = {purpose: {} for purpose in PURPOSES}
     for row in rows:
-        private = env.seal.open(row.sealed, about=_about(row.kid))
+        private = env.seal.open(row.sealed, about=seals.signing_key(row.kid), pool=pool.id)
         line[row.purpose].append((row.active_at, jose.SigningKey.load(private, row.algorithm, row.kid)))
         verifying[row.purpose][row.kid] = jose.VerifyingKey.load(row.public)
     return PoolKeys(
@@ -116,7 +158,3 @@ def _load(env: Env, pool: Pool) -> PoolKeys:
 def _of(pool: Pool) -> ColumnElement[bool]:
     """The keys of tokens; a pool has others (tokens.certificates)."""
     return and_(SigningKey.pool_id == pool.id, SigningKey.purpose.in_(PURPOSES))
-
-
-def _about(kid: str) -> str:
-    return f"signing key {kid}"

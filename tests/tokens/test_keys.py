@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +18,11 @@ from app.config import Settings
 from app.env import Env, Origin
 from app.models import Client, Pool, SigningKey
 from app.pools import find, user_pools
-from app.tokens import issue, keys, verify
+from app.tokens import certificates, issue, keys, verify
 from app.tokens.keys import LONGEST_TOKEN, PUBLISHED_AHEAD
 from tests.build import a_client, a_machine, a_pool, a_user
 from tests.conftest import Clock
+from tests.parallel import in_parallel
 
 ALGORITHMS = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k", "oth"}
@@ -235,3 +237,80 @@ def test_a_pool_that_was_deleted_since_it_was_read_has_none(env: Env) -> None:
     user_pools.delete(env, pool)
     with pytest.raises(errors.UnknownPool):
         keys.of(env, pool)
+
+
+# -- on schedule -----------------------------------------------------------------------------------------------
+
+
+def every(env: Env, days: int) -> Env:
+    return replace(env, settings=replace(env.settings, signing_key_days=days))
+
+
+def test_keys_that_have_become_old_are_rotated_by_themselves(env: Env, clock: Clock) -> None:
+    env = every(env, 90)
+    young, old = a_pool(env), a_pool(env)
+    clock.forward(days=89)
+    keys.rotate(env, young)
+    assert keys.rotate_due(env) == []
+    before, signing = kids(env, old), signers(env, old)
+    clock.forward(days=1)
+    assert keys.rotate_due(env) == [old.id]
+    assert kids(env, old) > before and signers(env, old) == signing, "published, before they sign"
+    clock.forward(seconds=PUBLISHED_AHEAD.total_seconds())
+    assert set(signers(env, old)) == kids(env, old) - before
+    assert kids(env, old) > before, "what was signed is verified as long as it lives"
+    clock.forward(seconds=LONGEST_TOKEN.total_seconds())
+    assert kids(env, old) == set(signers(env, old))
+
+
+def test_a_rotation_begins_the_time_anew(env: Env, clock: Clock) -> None:
+    env = every(env, 90)
+    pool = a_pool(env)
+    clock.forward(days=90)
+    assert [keys.rotate_due(env), keys.rotate_due(env)] == [[pool.id], []]
+    clock.forward(days=89, hours=23)
+    assert keys.rotate_due(env) == []
+    clock.forward(hours=1)
+    assert keys.rotate_due(env) == [pool.id]
+    assert len(kids(env, pool)) == 4
+
+
+def test_unless_a_schedule_is_set_keys_stay(env: Env, clock: Clock) -> None:
+    a_pool(env)
+    clock.forward(days=10_000)
+    assert keys.rotate_due(env) == []
+
+
+def test_the_key_of_the_certificate_is_not_rotated_with_them(env: Env, clock: Clock) -> None:
+    env = every(env, 90)
+    pool = a_pool(env)
+    clock.forward(days=90)
+    before = certificates.signing(env, pool)
+    assert keys.rotate_due(env) == [pool.id]
+    assert certificates.signing(env, pool) == before
+
+
+def test_of_many_workers_at_once_one_rotates(app: Flask, env: Env, clock: Clock) -> None:
+    env = every(env, 90)
+    pool = a_pool(env, algorithm="ES256")
+    clock.forward(days=90)
+    done = in_parallel(app, *[lambda: keys.rotate_due(env)] * 6)
+    assert sorted(done) == [[], [], [], [], [], [pool.id]]
+    assert len(kids(env, pool)) == 4
+
+
+def test_a_pool_that_is_deleted_meanwhile_gets_no_keys(env: Env, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = every(env, 90)
+    pool = a_pool(env, algorithm="ES256")
+    clock.forward(days=90)
+    made = keys.pair
+
+    def deleted(env: Env, pool: Pool, **more: Any) -> list[SigningKey]:
+        found = made(env, pool, **more)
+        user_pools.delete(env, pool)
+        return found
+
+    monkeypatch.setattr(keys, "pair", deleted)
+    assert keys.rotate_due(env) == []
+    with env.reading() as session:
+        assert session.scalars(select(SigningKey).where(SigningKey.pool_id == pool.id)).all() == []
