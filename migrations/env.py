@@ -12,8 +12,6 @@ import app.models  # noqa: F401 - fills the metadata
 from app import migrating
 from app.db import Base, utc
 
-extension = current_app.extensions["migrate"]
-
 
 def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[False]:
     """Column types in a revision are written out: a revision must not change when the application does."""
@@ -26,7 +24,13 @@ def render_item(kind: str, thing: Any, autogen_context: Any) -> str | Literal[Fa
 
 
 def run() -> None:
-    with extension.db.engine.connect() as connection:
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        # Somebody's own transaction, of which this is a part (app.upkeep.restore).
+        configure(given)
+        context.run_migrations()
+        return
+    with current_app.extensions["migrate"].db.engine.connect() as connection:
         {"sqlite": on_sqlite, "postgresql": on_postgresql}[connection.dialect.name](connection)
 
 

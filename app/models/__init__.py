@@ -14,7 +14,7 @@ from app.models.device import Device
 from app.models.domain import Domain
 from app.models.factor import RecoveryCode, SoftwareToken
 from app.models.group import Group, Membership
-from app.models.installation import InstallationSecret, ProvisionedLimit, Revision
+from app.models.installation import InstallationSecret, ProvisionedLimit, Restoration, Revision
 from app.models.message import OutboxMessage
 from app.models.passkey import Passkey, PasskeyRegistration
 from app.models.pool import Naming, Pool
@@ -55,6 +55,7 @@ __all__ = [
     "ProvisionedLimit",
     "RecoveryCode",
     "ResourceServer",
+    "Restoration",
     "Revision",
     "SigningKey",
     "SoftwareToken",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,3 +39,17 @@ class Revision(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     number: Mapped[int]
+
+
+class Restoration(Base):
+    """The last backup that was restored into this database; one row at most."""
+
+    __tablename__ = "restoration"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    made_at: Mapped[datetime]
+    """When the backup was made. What happened between then and `restored_at` is not in the database."""
+    restored_at: Mapped[datetime]
+    accept_older_until: Mapped[datetime | None]
+    """Until when a refresh token of a session that has not been refreshed since may be one that the database does not
+    know (app.tokens.refresh)."""

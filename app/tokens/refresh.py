@@ -31,7 +31,7 @@ from app.db import table
 from app.env import Env, Origin
 from app.models import Client, Device, LoginSession, User
 from app.policy import unbuilt
-from app.tokens import claims, issue, resources, revoke
+from app.tokens import claims, issue, resources, restored, revoke
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ _USE = (
     update(_SESSIONS)
     .where(
         _SESSIONS.c.id == bindparam("session"),
-        _SESSIONS.c.refresh_digest == bindparam("presented"),
+        _SESSIONS.c.refresh_digest == bindparam("good"),
         _SESSIONS.c.revoked_at.is_(None),
     )
     .values(active_at=bindparam("now"), ip=bindparam("from_ip"), user_agent=bindparam("with_agent"))
@@ -93,6 +93,9 @@ class Found:
     user: User
     token: str
     digest: str
+    replaces: str | None
+    """Digest of the good token whose place its successor takes: its own, but after a restore. None: the successor has
+    taken it already."""
 
 
 def tokens(
@@ -139,7 +142,8 @@ def find(env: Env, client: Client, token: str, *, device_key: str | None = None)
         raise errors.RefreshTokenRefused("Refresh Token has expired")
     if standing is Standing.LATE:
         raise _late(session.id)
-    if standing is Standing.REUSED:
+    replaces = None if standing is Standing.REPEATED else session.refresh_digest
+    if standing is Standing.REUSED and not restored.accepts_older(env, session, now):
         with env.transaction():
             _refuse_reuse(env, session.id)
     if not user.enabled:
@@ -148,7 +152,7 @@ def find(env: Env, client: Client, token: str, *, device_key: str | None = None)
     # And only of a device that was confirmed: a client that keeps none has been offered a key, and drops it.
     if client.pool.device_tracking and confirmed is not None and device_key != confirmed:
         raise errors.RefreshTokenRefused
-    return Found(session, user, token, digest)
+    return Found(session, user, token, digest, replaces)
 
 
 def renewed(
@@ -173,7 +177,7 @@ def renewed(
     successor = None
     if client.rotates:
         successor = _successor(env, found.token)
-        if same(found.session.refresh_digest, found.digest):
+        if found.replaces is not None:
             _rotate(env, client, found, successor, origin)
     elif client.pool.most_sessions is not None:
         with env.transaction():
@@ -212,6 +216,7 @@ def _use(env: Env, client: Client, found: Found, origin: Origin) -> dict[str, ob
         origin = Origin(found.session.ip, found.session.user_agent)
     return {
         "session": found.session.id,
+        "good": found.replaces,
         "presented": found.digest,
         "now": env.now(),
         "from_ip": origin.ip,
