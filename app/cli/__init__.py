@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import __version__, config, create_app, installation, logs, server
 from app.accounts import sweep
-from app.cli import client, doctor, domain, pool, printing, recovery_codes, user
+from app.cli import client, doctor, domain, opening, pool, printing, recovery_codes, upkeep, user
 from app.cli.printing import json_option, working
 from app.config import Settings, SettingsError
 from app.demo import seed
@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 def cognate(context: click.Context) -> None:
     """A self-hosted OAuth 2 / OpenID Connect server. Settings are COGNATE_* variables: see docs/settings.md."""
     context.obj = _environment
+    context.meta[opening.SETTINGS] = lambda: _settings()
 
 
 def main() -> None:
@@ -256,5 +257,8 @@ def rotate_keys(pool_id: str, emergency: bool, as_json: bool) -> None:
     click.echo(f"New signing keys of {pool_id} are published, and sign {when}.")
 
 
-for module in (pool.pool, client.client, user.user, domain.domain, recovery_codes.group, doctor.doctor):
-    cognate.add_command(module)
+for command in (
+    *(pool.pool, client.client, user.user, domain.domain, recovery_codes.group, doctor.doctor),
+    *(upkeep.backup, upkeep.restore, upkeep.verify, upkeep.rotate_kek),
+):
+    cognate.add_command(command)

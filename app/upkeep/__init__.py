@@ -1,0 +1,1 @@
+"""Keeping an installation for years: backups, restoring, and the replacement of its key. For commands."""
