@@ -172,7 +172,7 @@ def _make(path: Path) -> None:
             pass
         finally:
             draft.unlink()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise SettingsError(f"COGNATE_DATA_DIR {path.parent} cannot be written to: {error.strerror}.") from None
 
@@ -183,10 +183,10 @@ def _make_directory(path: Path) -> None:
     made = [one for one in (path, *path.parents) if not one.exists()]
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     for one in made:
-        _sync_directory(one.parent)
+        sync_directory(one.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Brings the names in a directory to the disk; the files that they lead to are synced by themselves."""
     directory = os.open(path, os.O_RDONLY)
     try:

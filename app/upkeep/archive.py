@@ -33,6 +33,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from app.crypto.seal import Seal, SealBroken, key_id_of
 from app.errors import InvalidParameter
+from app.installation import sync_directory
 
 MAGIC = b"cognate backup 1\n"
 CHUNK = 64 * 1024
@@ -207,11 +208,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(path.parent)
     except OSError as error:
         raise BackupRefused(f"The backup {path} cannot be written: {error.strerror}.") from None
 

@@ -173,11 +173,18 @@ def _migrate(connection: Connection, revision: str) -> None:
 
 def _fill(connection: Connection, archive: Archive, tell: Callable[[int], None]) -> None:
     into = _copy if connection.dialect.name == "postgresql" else _insert
+    driver: Any = connection.dialect.dbapi
     done = 0
     for name, columns, rows in archive.tables():
-        for count in into(connection, name, columns, rows):
-            done += count
-            tell(done)
+        try:
+            for count in into(connection, name, columns, rows):
+                done += count
+                tell(done)
+        except driver.Error as failed:
+            raise BackupRefused(
+                f"The database does not take what the backup has in {name}, and is what it was: "
+                f"{type(failed).__name__}, {str(failed).partition(chr(10))[0]}."
+            ) from None
 
 
 def _insert(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -17,12 +18,12 @@ from app.models import OutboxMessage, Restoration, Revision
 from app.pools import find, user_pools
 from app.upkeep import backup
 from app.upkeep import restore as restoring
-from app.upkeep.archive import BackupRefused
+from app.upkeep.archive import BackupRefused, new_file
 from app.upkeep.backup import Written
 from app.upkeep.restore import restore
 from tests.build import a_pool, a_user
 from tests.conftest import KEY, Clock
-from tests.upkeep.conftest import contents, opened
+from tests.upkeep.conftest import NOTHING, contents, opened
 
 BackUp = Callable[..., Written]
 
@@ -164,6 +165,24 @@ def test_a_restoration_that_fails_in_the_middle_leaves_everything_as_it_was(
     monkeypatch.setattr(restoring, "_demand_openable", fails)
     with pytest.raises(RuntimeError):
         restore(settings, seal, opened(path, seal), now=clock(), replace=True)
+    assert contents(env) == before
+
+
+def test_rows_that_the_database_does_not_take_are_a_refusal_that_names_their_table(
+    env: Env, settings: Settings, seal: Seal, clock: Clock, tmp_path: Path
+) -> None:
+    a_user(env, a_pool(env, algorithm="ES256"))
+    before = contents(env)
+    header = {"version": "1", "revision": installation.revisions()[-1], "made_at": clock().isoformat()}
+    with new_file(tmp_path / "strange") as file:
+        writer = backup.Writer(file, seal, NOTHING, header)
+        writer.write({"table": "spent", "columns": [["digest", "plain"], ["expires_at", "time"]]})
+        for _ in range(2):
+            writer.write(["the same", clock().isoformat()])
+        writer.write({"end": {"rows": {"spent": 2}, "key_ids": []}})
+        writer.close()
+    with pytest.raises(BackupRefused, match="does not take what the backup has in spent, and is what it was"):
+        restore(settings, seal, opened(tmp_path / "strange", seal), now=clock(), replace=True)
     assert contents(env) == before
 
 
