@@ -39,8 +39,9 @@ Source = Literal["url", "system", "wheel"]
 LONGEST_SOCKET_PATH = 107
 
 # A shell stands between us and the server, because it outlives us: when our end of its standard input closes, be it
-# because we were killed, it stops the server at once and removes the directory. The server itself must not hold the
-# descriptor (3<&-), and gets a session of its own so that Ctrl-C reaches the tests first, which may still need it.
+# because we were killed, it stops the server at once, also one that a test has frozen, and removes the directory. The
+# server itself must not hold the descriptor (3<&-), and gets a session of its own so that Ctrl-C reaches the tests
+# first, which may still need it.
 KEEPER = r"""
 exec 3<&0
 directory=$1 bin=$2 primary=$3; shift 3
@@ -54,7 +55,7 @@ make() {
 if make; then
     "$bin/postgres" -D "$directory/data" -k "$directory" "$@" 3<&- &
     server=$!
-    (read -r _; kill -INT "$server") <&3 &
+    (read -r _; kill -INT "$server"; kill -CONT "$server" $(cat "/proc/$server/task/$server/children")) <&3 &
     wait "$server"
 fi
 rm -rf "$directory"
