@@ -175,11 +175,11 @@ def shortage(app: Flask) -> str | None:
         return None
     with app.app_context(), db.engine.connect() as connection:
         most, reserved = connection.execute(_ROOM).one()
-    workers, each = settings.workers_or_cores, settings.database_pool + BESIDE_THE_POOL
+    workers, each = settings.workers_or_cores, settings.connections + BESIDE_THE_POOL
     if workers * each <= most - reserved:
         return None
     return (
-        f"{workers} workers with {each} connections each (COGNATE_DATABASE_POOL {settings.database_pool}, one to "
+        f"{workers} workers with {each} connections each (COGNATE_DATABASE_POOL {settings.connections}, one to "
         f"listen on and one for /readyz) may take {workers * each} connections, and PostgreSQL has {most - reserved} "
         f"(max_connections {most}, {reserved} of them reserved): under load, requests will be refused. Set "
         f"max_connections to {workers * each + reserved} at least, or lower COGNATE_WORKERS or COGNATE_DATABASE_POOL."

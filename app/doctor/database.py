@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from app import installation
+from app import installation, readiness
 from app.config import Settings, SettingsError
 from app.db import engine_options, reading_options
 from app.doctor.finding import Finding, Group
@@ -46,7 +46,9 @@ def connected(settings: Settings) -> Iterator[Connection]:
     """A connection that only reads, as the server would have it. Raises SettingsError for a file that is not there;
     DBAPIError."""
     installation.demand_database(settings)
-    options = engine_options(settings.database_url, settings.database_pool, synchronous=settings.sqlite_synchronous)
+    options = engine_options(
+        settings.database_url, 1, settings.database_limits, synchronous=settings.sqlite_synchronous
+    )
     engine = create_engine(settings.database_url, **options)
     try:
         with engine.connect().execution_options(**reading_options(settings.database_url)) as connection:
@@ -150,8 +152,9 @@ def _connections(served: Served, settings: Settings) -> Iterator[Finding]:
     room = int(served.settings["max_connections"]) - sum(int(served.settings.get(name, 0)) for name in reserved)
     limits = [room, *(limit for limit in (served.role_limit, served.database_limit) if limit >= 0)]
     room, workers = min(limits), settings.workers_or_cores
-    need = workers * (settings.database_pool + 1)
-    each = f"{workers} workers with COGNATE_DATABASE_POOL={settings.database_pool}, and one more each to listen"
+    need = workers * (settings.connections + readiness.BESIDE_THE_POOL)
+    more = readiness.BESIDE_THE_POOL
+    each = f"{workers} workers with COGNATE_DATABASE_POOL={settings.connections}, and {more} more each"
     if need > room:
         fix = (
             f"max_connections above {need + int(served.settings['max_connections']) - limits[0]} in postgresql.conf "

@@ -19,7 +19,7 @@ from sqlalchemy import JSON, Boolean, Connection, DateTime, LargeBinary, TypeDec
 from sqlalchemy.types import TypeEngine
 
 from app.crypto.seal import Seal, key_id_of
-from app.db import READONLY, Base
+from app.db import READONLY, Base, unhurried
 from app.env import Env
 from app.models.seals import COLUMNS
 from app.upkeep.archive import BackupRefused, Unlock, Writer, new_file
@@ -111,4 +111,5 @@ def _snapshot(env: Env) -> Iterator[Connection]:
     sqlite = engine.dialect.name == "sqlite"
     options = {READONLY: True} if sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.engine.connect().execution_options(**options) as connection, connection.begin():
+        unhurried(connection)
         yield connection

@@ -22,13 +22,15 @@ from sqlalchemy.pool import NullPool
 
 from app import installation
 from app.cache import CHANNEL
-from app.config import Settings
+from app.config import Limits, Settings
 from app.crypto.seal import Seal, SealBroken
 from app.db import Base, engine_options, table
 from app.models import InstallationSecret, Restoration, Revision, seals
 from app.upkeep.archive import Archive, BackupRefused
 
 BATCH = 1000
+LOCK = 30.0
+"""Seconds that a table is waited for which somebody uses."""
 OF_EACH = {
     InstallationSecret.__tablename__,
     Revision.__tablename__,
@@ -89,7 +91,8 @@ def restore(
     config.SettingsError."""
     end = check(archive)
     installation.make_database_file(settings)
-    options = engine_options(settings.database_url, 1, synchronous=settings.sqlite_synchronous)
+    # A table is filled by one statement, however many rows it has; a lock that a server holds is soon free.
+    options = engine_options(settings.database_url, 1, Limits(lock=LOCK), synchronous=settings.sqlite_synchronous)
     kept = {name: options[name] for name in options if not name.startswith(("pool_size", "max_overflow", "pool_time"))}
     engine = create_engine(settings.database_url, **{**kept, "poolclass": NullPool, "pool_pre_ping": False})
     until = now + accept_older if accept_older else None

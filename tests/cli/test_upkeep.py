@@ -15,6 +15,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from app import installation
 from app.cli import opening
 from app.config import PREFIX, Settings
 from app.crypto.seal import Seal
@@ -61,7 +62,10 @@ def users(env: Env) -> int:
 
 def test_a_backup_is_written_and_restored(run: Run, env: Env, pool: Pool, alice: User, file: str) -> None:
     done = run("backup", file)
-    assert done.exit_code == 0 and f"revision 0009; to be restored with the key {OLD_ID}.\n" in done.output
+    assert (
+        done.exit_code == 0
+        and f"revision {installation.revisions()[-1]}; to be restored with the key {OLD_ID}.\n" in done.output
+    )
     a_user(env, pool, "bob", email=None)
     refused = run("restore", file)
     assert isinstance(refused.exception, archive.BackupRefused) and users(env) == 2

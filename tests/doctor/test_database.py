@@ -33,7 +33,7 @@ SOUND = database.Served(
     encrypted=True,
     remote=True,
 )
-POSTGRESQL = Settings(mode="development", database_url="postgresql+psycopg://db/cognate", workers=4)
+POSTGRESQL = Settings(mode="development", database_url="postgresql+psycopg://db/cognate", workers=2, database_pool=12)
 
 
 def wrong(found: list[Finding]) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ def test_a_server_that_cannot_serve_as_it_should(served: database.Served, name: 
 
 
 def test_connections_are_counted_with_those_that_listen() -> None:
-    """4 workers, 6 connections each and one more: 28."""
+    """2 workers, 12 connections each and two more: 28."""
     exactly = replace(SOUND, role_limit=28)
     assert wrong(database.postgresql(exactly, POSTGRESQL)) == []
     (told,) = (one.what for one in database.postgresql(SOUND, POSTGRESQL) if one.name == "connections")

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import Column, Connection, MetaData, Table, create_engine, inspect, select, text
 
 from app import installation
 from app.config import Settings
@@ -216,20 +217,50 @@ def test_a_backup_of_an_older_version_is_migrated(
     elsewhere: Settings,
     another_app: Callable[..., Flask],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """As the version before would have written it: without the table of this one."""
-    older = installation.revisions()[-2]
-    tables = [table for table in Base.metadata.sorted_tables if table.name != "restoration"]
+    """As an older version would have written it: without what later revisions have added."""
+    older = "0008"
+    tables = as_of(older, tmp_path)
     with everything.transaction() as session:
         session.execute(text(f"UPDATE alembic_version SET version_num = '{older}'"))
     with monkeypatch.context() as patch:
         patch.setattr(type(Base.metadata), "sorted_tables", tables)
         path = back_up(revision=older).path
-    before = contents(everything)
+    before = rows(everything, tables)
     restore(elsewhere, seal, opened(path, seal), now=clock())
     with another_app(elsewhere).app_context() as context:
         assert installation.pending_migrations(context.app) is None
-        assert contents(context.app.extensions["cognate"]) == before
+        assert rows(context.app.extensions["cognate"], tables) == before
+
+
+def rows(env: Env, tables: list[Table]) -> dict[str, list[str]]:
+    real = {table.name: table for table in Base.metadata.sorted_tables}
+    with env.reading() as session:
+        return {
+            one.name: sorted(repr(row) for row in session.execute(select(*(real[one.name].c[c.name] for c in one.c))))
+            for one in tables
+        }
+
+
+def as_of(revision: str, directory: Path) -> list[Table]:
+    """The tables that there were at a revision, with the columns that they had."""
+    engine = create_engine(f"sqlite:///{directory / 'older.sqlite'}")
+    with engine.begin() as connection:
+        restoring._migrate(connection, revision)
+        there = {name: {found["name"] for found in columns} for name, columns in columns_of(connection).items()}
+    engine.dispose()
+    metadata = MetaData()
+    return [
+        Table(table.name, metadata, *(Column(one.name, one.type) for one in table.columns if one.name in columns))
+        for table in Base.metadata.sorted_tables
+        if (columns := there.get(table.name))
+    ]
+
+
+def columns_of(connection: Connection) -> dict[str, list[Any]]:
+    found = inspect(connection)
+    return {name: found.get_columns(name) for name in found.get_table_names()}
 
 
 def test_a_backup_needs_the_key_that_it_was_made_under(env: Env, back_up: BackUp, seal: Seal) -> None:
