@@ -6,6 +6,7 @@ never written to; whoever changes one loads it in his own transaction.
 
 from app.models.access_key import AccessKey
 from app.models.attempt import Attempt, Spent
+from app.models.audit import AuditChain, AuditEvent
 from app.models.branding import BrandingAsset, ManagedLoginBranding, UICustomization
 from app.models.client import Client, ClientSecret
 from app.models.code import Code
@@ -31,6 +32,8 @@ __all__ = [
     "AccessKey",
     "Alias",
     "Attempt",
+    "AuditChain",
+    "AuditEvent",
     "AuthorizationCode",
     "BrandingAsset",
     "BrowserSession",

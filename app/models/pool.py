@@ -85,6 +85,8 @@ TRIGGERS = {
     "custom_email_sender": "CustomEmailSender",
 }
 """Settings of LambdaConfig that name a function, and what errors call the trigger (reference: 9.1, 9.2)."""
+AUDIT_RETENTION = 365
+"""Days for which a pool's audit is kept that says nothing else."""
 SECOND_FACTORS = ("SMS_MFA", "SOFTWARE_TOKEN_MFA", "EMAIL_OTP")
 """Second factors that a pool can offer, in Cognito's names and its order."""
 
@@ -235,6 +237,16 @@ class Pool(Base):
         does not matter (pools.own_settings)."""
         minutes = self.settings.get("recent_sign_in_minutes") or 0
         return timedelta(minutes=minutes) if minutes else None
+
+    @property
+    def audits_sign_ins(self) -> bool:
+        """Whether sign-ins, and those that failed, are in the audit (pools.own_settings)."""
+        return bool(self.settings.get("audit_sign_ins", True))
+
+    @property
+    def audit_retention_days(self) -> int:
+        """How long its audit is kept; 0: for ever (pools.own_settings)."""
+        return int(self.settings.get("audit_retention_days", AUDIT_RETENTION))
 
     @property
     def most_sessions(self) -> int | None:
