@@ -131,7 +131,7 @@ def create_app(
 
         application.open_on(app)
     app.wsgi_app = web.PlainAddress(  # type: ignore[method-assign]
-        well_known.Prepared(web.PoolByPath(app.wsgi_app), env)
+        well_known.Prepared(web.PoolByPath(web.Asked(app.wsgi_app)), env)
     )
     app.wsgi_app = web.RequestId(app.wsgi_app, app, adopt=settings.trusted_proxies > 0)  # type: ignore[method-assign]
     if settings.trusted_proxies:

@@ -319,6 +319,11 @@ class Settings:
         "how custom domains are proven: by a file at a public address, or also at a private one; empty: public, off in "
         "development",
     )
+    audit_retention_days: int = _setting(
+        365,
+        _number(0, 36500),
+        "days for which the audit keeps what is about no one pool; 0: for ever; a pool's own: see docs/audit.md",
+    )
     access_log: bool = _setting(
         True, _switch, "whether each request is logged: address, method, path, status, time, id"
     )

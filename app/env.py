@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -53,6 +54,17 @@ class Origin:
 
 NOWHERE = Origin()
 """Of what comes by no connection."""
+
+
+@dataclass
+class Alongside:
+    """What is written with the first transaction of something that is being done (see Env.alongside)."""
+
+    write: Callable[[Refusal | None], None]
+    written: bool = False
+
+
+_alongside: ContextVar[Alongside | None] = ContextVar("alongside", default=None)
 
 
 @dataclass(frozen=True)
@@ -229,8 +241,20 @@ class Env:
             self.cache.heard(session.scalar(_REVISION) or 0)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """The one write of a request: committed at the end, rolled back by an exception.
+    def alongside(self, write: Callable[[Refusal | None], None]) -> Iterator[Alongside]:
+        """Let `write` be called at the end of the first transaction that is committed in here, inside it: with the
+        refusal that it ends with, if there is one. What is yielded says whether that has happened."""
+        waiting = Alongside(write)
+        before = _alongside.set(waiting)
+        try:
+            yield waiting
+        finally:
+            _alongside.reset(before)
+
+    @contextmanager
+    def transaction(self, *, counting: bool = False) -> Iterator[Session]:
+        """The one write of a request: committed at the end, rolled back by an exception. Or, `counting`, what only
+        counts or uses up an attempt before it: nothing is written alongside that.
 
         A refusal with `keep` commits what was written on the way to it. What `after_commit` collected runs once the
         commit has happened, in order; the first that fails is raised, and the others still run. A refusal goes before
@@ -240,11 +264,11 @@ class Env:
         (errors.TooManyRequests). The order in which rows are locked prevents it nearly everywhere: see
         docs/architecture.md.
         """
-        with self.outages.translated(), self._transaction() as session:
+        with self.outages.translated(), self._transaction(None if counting else _alongside.get()) as session:
             yield session
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
+    def _transaction(self, alongside: Alongside | None) -> Iterator[Session]:
         session = self.db
         if self._open(session):
             raise RuntimeError("a transaction is open already: use-cases do not nest them")
@@ -258,7 +282,11 @@ class Env:
                 if not refused.keep:
                     raise
                 refusal = refused
+            if alongside is not None and not alongside.written:
+                alongside.write(refusal)
             session.commit()
+            if alongside is not None:
+                alongside.written = True
         except BaseException as failed:
             session.rollback()
             if _deadlocked(failed):

@@ -22,6 +22,7 @@ from itsdangerous import URLSafeTimedSerializer
 from werkzeug.routing import Map, RuleFactory
 
 from app import errors, logs
+from app.audit import acting
 from app.config import Settings
 from app.env import Env, Origin
 from app.models import Pool
@@ -76,6 +77,18 @@ class PoolByPath:
             environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/{found[1]}"
             environ["PATH_INFO"] = found[2]
         return self._wsgi(environ, start_response)
+
+
+class Asked:
+    """WSGI middleware: says who is acting, as far as a connection tells."""
+
+    def __init__(self, wsgi: Wsgi) -> None:
+        self._wsgi = wsgi
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        ip, user_agent = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_USER_AGENT", "")
+        with acting.during(acting.Acting(acting.ANYBODY, "", ip, user_agent)):
+            return self._wsgi(environ, start_response)
 
 
 class PlainAddress:

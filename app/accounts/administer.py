@@ -11,6 +11,7 @@ from app.accounts import attributes as writing
 from app.accounts import credentials, find, profile
 from app.accounts.passwords import replace
 from app.accounts.sign_up import add_user, with_username
+from app.audit import record
 from app.env import Env
 from app.messaging import messages
 from app.models import Attempt, Pool, User
@@ -140,6 +141,7 @@ def disable(env: Env, pool: Pool, *, username: str) -> None:
         if user.enabled:
             user.enabled = False
             user.modified_at = env.now()
+            record.event(env, pool, "UserDisabled", sub=user.sub)
         revoke.everything_of(env, user)
         env.db.execute(deletion(Attempt).where(Attempt.user_sub == user.sub))
 
@@ -152,6 +154,7 @@ def enable(env: Env, pool: Pool, *, username: str) -> None:
         if not user.enabled:
             user.enabled = True
             user.modified_at = env.now()
+            record.event(env, pool, "UserEnabled", sub=user.sub)
 
 
 def _passwordless(pool: Pool) -> bool:

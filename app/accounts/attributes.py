@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select, tuple_, update
 
 from app import errors
 from app.accounts import codes, factors, recovery_codes, trust
+from app.audit import record
 from app.db import raising
 from app.env import Env
 from app.messaging.messages import Delivery
@@ -57,6 +58,7 @@ def put(env: Env, user: User, attributes: Mapping[str, str]) -> None:
         if address in attributes and (getattr(user, address) or "") != attributes[address]:
             if getattr(user, f"{address}_verified") is not None:
                 setattr(user, f"{address}_verified", False)
+            record.event(env, user.pool_id, "AddressChanged", sub=user.sub, attribute=address)
             _forget_codes(env, user, address)
             trust.end(env, user)  # codes of a second factor go there
             # A factor that such codes met has been replaced; where none is on, one that counts as on may have been.
@@ -168,6 +170,7 @@ def prove(env: Env, pool: Pool, user: User, *, attribute: str, address: str) -> 
     """
     put(env, user, {attribute: address, f"{attribute}_verified": "true"})
     claim_names(env, pool, user)
+    record.event(env, pool, "AddressProven", sub=user.sub, attribute=attribute)
 
 
 def _check_preferred_username(pool: Pool, user: User, changes: Mapping[str, str]) -> None:

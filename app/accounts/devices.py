@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 
 from app import errors
 from app.accounts import find, profile
+from app.audit import record
 from app.crypto import srp
 from app.db import raising
 from app.env import Env, Origin
@@ -26,6 +27,8 @@ from app.tokens import assurance, revoke
 UNKNOWN = "Device does not exist."
 """Amplify looks for this sentence, forgets the key it kept, and signs in without."""
 NOT_TRACKED = "User pool does not have device tracking enabled."
+REMEMBERED = "DeviceRemembered"
+"""Name of the event in the audit; whether it is so now is among its details."""
 NOT_OFFERED = "Invalid device key given."
 MOST = 60
 """Of a page."""
@@ -107,6 +110,8 @@ def confirm(
         device.trusted = "mfa" in assurance.methods(session.methods) and row.modified_at <= session.created_at
         with raising(env.db, pk_device=errors.DeviceKeyExists()):
             env.db.add(device)
+        target = f"device/{key}"
+        record.event(env, client.pool, REMEMBERED, sub=user.sub, target=target, remembered=device.remembered)
         _make_room(env, user, key)
     return tracking.on_request
 
@@ -184,6 +189,7 @@ def set_status(env: Env, pool: Pool, user: User, key: str, *, remembered: bool) 
         )
         if there is None:
             raise errors.ResourceNotFound(UNKNOWN)
+        record.event(env, pool, REMEMBERED, sub=user.sub, target=f"device/{key}", remembered=remembered)
 
 
 def forget(env: Env, pool: Pool, user: User, key: str, *, asking: LoginSession | None = None) -> None:
@@ -216,6 +222,7 @@ def _forget(env: Env, user: User, which: ColumnElement[bool], *, asking: str | N
         .execution_options(synchronize_session=False)
     ).all()
     for key in gone:
+        record.event(env, user.pool_id, "DeviceForgotten", sub=user.sub, target=f"device/{key}")
         revoke.device(env, user, key, asking=asking)
     return list(gone)
 

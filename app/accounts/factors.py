@@ -19,6 +19,8 @@ EMAIL = "EMAIL_OTP"
 PASSKEY = "WEB_AUTHN"
 ALL = (SMS, TOTP, EMAIL, PASSKEY)
 """In the order in which they are told."""
+ADDED, REMOVED = "FactorAdded", "FactorRemoved"
+"""Names of events in the audit."""
 ADDRESS = {SMS: "phone_number", EMAIL: "email"}
 """The attribute whose address a factor's codes go to."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, String, bindparam, literal, s
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app import errors
+from app.audit import record
 from app.env import Env
 from app.models import Alias, Client, Password, Pool, User
 from app.policy.attributes import ADDRESSES, looks_like_email, looks_like_phone, name_key
@@ -94,6 +95,7 @@ def existing(env: Env, pool: Pool, name: str) -> Found:
     found = by_name(env, pool, name)
     if found is None:
         raise errors.UserNotFound
+    record.about(user_sub=found.user.sub)
     return found
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from app import errors
 from app.accounts import known
 from app.accounts.known import Place
+from app.audit import record
 from app.db import table, utc
 from app.env import Env, Origin
 from app.models import Pool, Throttle
@@ -35,6 +36,8 @@ OPEN = 20
 OPEN_FOR = timedelta(minutes=1)
 """After which open attempts no longer count, unless another one was opened meanwhile. Nothing takes that long to look
 at: their process has died, or the database failed before they could be taken back."""
+LOCKED_OUT = "LockedOut"
+"""Name of the event in the audit."""
 LONGEST = timedelta(minutes=15)
 """Of a lock, and of the quiet after which attempts are forgotten."""
 
@@ -56,6 +59,9 @@ class Counter:
     common: str
     near: str | None
     place: Place
+    pool: Pool
+    sub: str | None
+    """None: it is nobody's."""
 
 
 def counter(env: Env, pool: Pool, *, sub: str | None = None, nobody: str | None = None, origin: Origin) -> Counter:
@@ -63,7 +69,7 @@ def counter(env: Env, pool: Pool, *, sub: str | None = None, nobody: str | None 
     who = f"{pool.id} {sub or f'nobody {nobody}'}"
     place = known.place(env, pool, sub, origin)
     near = env.keyed.digest("failures", f"{who} {place.name}") if place.name else None
-    return Counter(env.keyed.digest("failures", who), near, place)
+    return Counter(env.keyed.digest("failures", who), near, place, pool, sub)
 
 
 def check(env: Env, counted: Counter) -> None:
@@ -73,8 +79,9 @@ def check(env: Env, counted: Counter) -> None:
 
 
 @contextmanager
-def attempt(env: Env, counted: Counter) -> Iterator[str]:
-    """Around what looks at an answer: a refusal that comes out of it is a failure. What went well stays open until the
+def attempt(env: Env, counted: Counter, *, at: str = record.SIGN_IN_FAILED, client: str | None = None) -> Iterator[str]:
+    """Around what looks at an answer: a refusal that comes out of it is a failure, and is in the audit under the name
+    of what it was `at`, and under LOCKED_OUT where it sets the lock. What went well stays open until the
     write that follows it says `forgive` or `forget`; it is given the key to say so with. With no transaction open.
 
     While locked nothing is counted, so that nobody can extend a lock. Raises errors.LockedOut.
@@ -83,12 +90,15 @@ def attempt(env: Env, counted: Counter) -> Iterator[str]:
     try:
         yield key
     except (errors.TooManyRequests, errors.ServiceUnavailable):  # it was not looked at
-        with env.transaction():
+        with env.transaction(counting=True):
             forgive(env, key)
         raise
-    except errors.Refusal:
-        with env.transaction():
-            _fail(env, key)
+    except errors.Refusal as refused:
+        with env.transaction(counting=True):
+            until = _fail(env, key)
+            locks = until is not None and env.now() < until
+            names = (at, LOCKED_OUT) if locks else (at,)
+            record.event(env, counted.pool, *names, sub=counted.sub, refusal=refused, client=client)
         raise
 
 
@@ -111,11 +121,11 @@ def _locked(env: Env, key: str) -> bool:
 
 def _opened(env: Env, counted: Counter) -> str:
     """A transaction for each counter: who holds one and wants the other may wait for `forget`, which waits for him."""
-    with env.transaction():
+    with env.transaction(counting=True):
         if _add(env, counted.common):
             return counted.common
     if counted.near is not None and known.is_known(env, counted.place):
-        with env.transaction():
+        with env.transaction(counting=True):
             if _add(env, counted.near):
                 return counted.near
     raise errors.LockedOut
@@ -128,13 +138,14 @@ def _add(env: Env, key: str) -> bool:
     return env.db.execute(_counting(env.db.get_bind().dialect.name), given).one_or_none() is not None
 
 
-def _fail(env: Env, key: str) -> None:
-    """An open attempt was wrong: count it, and set the lock that follows. One statement, because others fail at the
-    same moment."""
+def _fail(env: Env, key: str) -> datetime | None:
+    """An open attempt was wrong: count it, and set the lock that follows; until when it lasts. One statement,
+    because others fail at the same moment."""
     now = env.now()
     locks = {f"lock_{n}": now + lock for n, lock in _LOCKS.items()}
     quiets = {f"quiet_{n}": now + lock + LONGEST for n, lock in _LOCKS.items()}
-    env.db.execute(_FAIL, {"counted": key, **locks, **quiets})
+    until: datetime | None = env.db.scalar(_FAIL, {"counted": key, **locks, **quiets})
+    return until
 
 
 _LOCKS = {FREE + n: min(timedelta(seconds=2**n), LONGEST) for n in range(11)}
@@ -164,6 +175,7 @@ _FAIL = (
         locked_until=_after(_THROTTLE.c.count + 1, "lock", _THROTTLE.c.locked_until),
         expires_at=_after(_THROTTLE.c.count + 1, "quiet", _THROTTLE.c.expires_at),
     )
+    .returning(_THROTTLE.c.locked_until)
 )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import delete
 
 from app import errors
 from app.accounts import codes, factors, find, lockout, passwords, profile, recovery_codes, software_token, trust
+from app.audit import record
 from app.env import Env, Origin
 from app.models import Attempt, Client, Pool, User
 
@@ -48,7 +49,8 @@ def verify(env: Env, client: Client, user: User, *, code: str, name: str | None,
     _check_offered(client.pool)
     software_token.check_name(name)
     secret = software_token.waiting(env, user)
-    with lockout.attempt(env, lockout.counter(env, client.pool, sub=user.sub, origin=origin)) as counted:
+    failures = lockout.counter(env, client.pool, sub=user.sub, origin=origin)
+    with lockout.attempt(env, failures, at="FactorRefused", client=client.id) as counted:
         matched = software_token.fits(env, user, secret, code)
         if matched is None:
             raise errors.EnableSoftwareTokenMFA
@@ -58,6 +60,7 @@ def verify(env: Env, client: Client, user: User, *, code: str, name: str | None,
             recovery_codes.end(env, row)
         software_token.take_into_use(env, matched, name=name, first=False)
         lockout.forgive(env, counted)
+        record.event(env, row.pool_id, factors.ADDED, sub=row.sub, factor=factors.TOTP)
         changed(env, row)
 
 
@@ -68,6 +71,7 @@ def remove_token(env: Env, pool: Pool, *, username: str) -> None:
         row = find.locked(env, found.user.sub)
         if not software_token.remove(env, row):
             raise errors.InvalidParameter(software_token.NOT_SET_UP)
+        record.event(env, row.pool_id, factors.REMOVED, sub=row.sub, factor=factors.TOTP)
         switch_off(env, row, factors.TOTP)
 
 
@@ -135,6 +139,7 @@ def _set(env: Env, row: User, wanted: Mapping[str, Setting]) -> None:
 def _write(env: Env, user: User, *, on: set[str] | list[str], preferred: str | None) -> None:
     user.mfa = {"on": [name for name in factors.ALL if name in on], "preferred": preferred if preferred in on else None}
     user.modified_at = env.now()
+    record.event(env, user.pool_id, "FactorsSwitched", sub=user.sub, **user.mfa)
     if not on:
         recovery_codes.end(env, user)
     changed(env, user)

@@ -15,6 +15,7 @@ from sqlalchemy import exists, func, or_, select, update
 
 from app import errors
 from app.accounts import authenticators, factors, mfa, profile, relying_party
+from app.audit import record
 from app.crypto import webauthn
 from app.crypto.base64url import encode
 from app.crypto.webauthn import Reason
@@ -121,6 +122,7 @@ def complete(env: Env, client: Client, user: User, *, credential: Any) -> Passke
         _check_room(env, row)
         with raising(env.db, uq_passkey_pool_id_credential_id=taken):
             env.db.add(passkey)
+        record.event(env, pool, factors.ADDED, sub=row.sub, factor=factors.PASSKEY, target=f"passkey/{passkey.id}")
         mfa.changed(env, row)
     return passkey
 
@@ -147,6 +149,7 @@ def delete(env: Env, user: User, *, credential_id: str) -> None:
         )
         if gone is None:
             raise errors.ResourceNotFound(UNKNOWN)
+        record.event(env, row.pool_id, factors.REMOVED, sub=row.sub, factor=factors.PASSKEY, target=f"passkey/{gone}")
         mfa.changed(env, row)
         last = not env.db.scalar(select(exists().where(Passkey.user_sub == user.sub)))
         if last and factors.PASSKEY in factors.switched_on(row):

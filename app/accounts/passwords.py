@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 from app import errors
 from app.accounts import attributes as writing
 from app.accounts import codes, credentials, factors, find, known, limits, lockout, recovery_codes, trust
+from app.audit import record
 from app.env import NOWHERE, Env, Origin
 from app.messaging.messages import Delivery
 from app.models import Attempt, BrowserSession, Client, LoginSession, Password, Pool, User
@@ -187,7 +188,7 @@ def _confirm_forgot(
         if getattr(row, taken.attribute) == taken.destination:
             setattr(row, f"{taken.attribute}_verified", True)
         row.status = "CONFIRMED"
-        replace(env, pool, row, prepared)
+        replace(env, pool, row, prepared, told="PasswordReset")
         try:
             writing.claim_names(env, pool, row)
         except errors.AliasExists as clash:
@@ -213,6 +214,7 @@ def reset_by_administrator(env: Env, pool: Pool, *, username: str) -> Delivery:
         channel = _channel(env, pool, user)
         user.status = "RESET_REQUIRED"
         user.modified_at = env.now()
+        record.event(env, pool, "PasswordResetRequired", sub=user.sub)
         _end_what_it_began(env, pool, user)
         return codes.send(env, pool, user, purpose=PURPOSE, attribute=channel, counted=False)
 
@@ -229,7 +231,7 @@ def set_by_administrator(env: Env, pool: Pool, *, username: str, password: str, 
     with env.transaction():
         row = find.locked(env, user.sub)
         row.status = "CONFIRMED" if permanent else "FORCE_CHANGE_PASSWORD"
-        replace(env, pool, row, prepared, temporary=not permanent)
+        replace(env, pool, row, prepared, temporary=not permanent, told="PasswordSet")
 
 
 def replace(
@@ -241,17 +243,19 @@ def replace(
     temporary: bool = False,
     asking: LoginSession | None = None,
     begun_before: datetime | None = None,
+    told: str = "PasswordChanged",
 ) -> None:
     """Store a new password and end what the old one began: attempts under way, browser sessions, the trust in devices,
     the lock, a code with which yet another could be set, recovery codes.
 
     Tokens stay, as in Cognito (reference: 4.5), unless the pool ends sessions with the password; then the one that is
-    `asking` goes on, and so does a sign-in that was begun at `begun_before` or later. Inside a transaction. Raises what
-    `credentials.store` does.
+    `asking` goes on, and so does a sign-in that was begun at `begun_before` or later. `told` is the event's name in the
+    audit. Inside a transaction. Raises what `credentials.store` does.
     """
     now = env.now()
     expires_at = now + pool.password_policy.temporary_validity if temporary else None
     credentials.store(env, user, prepared, expires_at=expires_at)
+    record.event(env, pool, told, sub=user.sub, temporary=temporary)
     _end_what_it_began(env, pool, user, asking=asking, begun_before=begun_before)
     codes.forget(env, user, purpose=PURPOSE)
     lockout.forget(env, lockout.counter(env, pool, sub=user.sub, origin=NOWHERE))

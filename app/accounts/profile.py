@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app import errors
 from app.accounts import attributes as writing
 from app.accounts import codes, find, limits
+from app.audit import record
 from app.env import Env
 from app.messaging.messages import Delivery
 from app.models import AuthorizationCode, BrowserSession, Client, Code, Group, LoginSession, Membership, Pool, User
@@ -107,6 +108,7 @@ def delete(env: Env, user: User) -> None:
         for model in (LoginSession, BrowserSession):
             env.db.execute(deletion(model).where(model.user_sub == row.sub))
         env.db.delete(row)
+        record.event(env, row.pool_id, "UserDeleted", sub=row.sub)
 
 
 def forget_authorization_codes(env: Env, user: User) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, select
 
 from app import errors
 from app.accounts import find
+from app.audit import record
 from app.env import Env
 from app.models import Pool, RecoveryCode, User
 
@@ -28,6 +29,7 @@ def make(env: Env, user: User) -> list[str]:
             for code in codes
         ],
     )
+    record.event(env, user.pool_id, "RecoveryCodesMade", sub=user.sub)
     return codes
 
 
@@ -44,12 +46,16 @@ def take(env: Env, user: User, code: str) -> None:
     """
     if env.db.scalar(delete(RecoveryCode).where(*_is(env, user, code)).returning(RecoveryCode.id)) is None:
         raise errors.CodeMismatch("Invalid code received for user")
+    record.event(env, user.pool_id, "RecoveryCodeUsed", sub=user.sub)
 
 
 def end(env: Env, user: User) -> int:
     """Make all of the user's codes worthless; how many there were. Inside a transaction, with the user's row locked."""
     gone = delete(RecoveryCode).where(RecoveryCode.user_sub == user.sub).returning(RecoveryCode.id)
-    return len(env.db.scalars(gone).all())
+    count = len(env.db.scalars(gone).all())
+    if count:
+        record.event(env, user.pool_id, "RecoveryCodesEnded", sub=user.sub, count=count)
+    return count
 
 
 def left_by_administrator(env: Env, pool: Pool, *, username: str) -> int:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 
 from app import errors
 from app.accounts import find
+from app.audit import record
 from app.env import Env
 from app.models import BrowserSession, LoginSession, Pool, User
 
@@ -138,6 +139,7 @@ def revoke(env: Env, pool: Pool, user: User, name: str, *, linked: bool, current
             _end_tokens(env, user, row_id, linked)
         else:
             _end_browser(env, user, row_id, linked)
+        record.event(env, pool, "SessionRevoked", sub=user.sub, target=f"session/{row_id}")
 
 
 def _end_tokens(env: Env, user: User, row_id: str, linked: bool) -> None:

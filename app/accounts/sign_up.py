@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app import errors
 from app.accounts import attributes as writing
 from app.accounts import codes, credentials, factors, find, known, limits, networks
+from app.audit import record
 from app.db import orphaned
 from app.env import NOWHERE, Env, Origin
 from app.messaging.messages import Delivery
@@ -19,6 +20,8 @@ from app.policy import passwords as password_policy
 from app.policy import unbuilt
 
 PURPOSE = "sign_up"
+CONFIRMED = "UserConfirmed"
+"""Name of the event in the audit."""
 VERIFIED_FIRST = ("phone_number", "email")
 """Where both addresses are to be verified, the phone's code is the one that is sent (reference: 2.6)."""
 
@@ -148,6 +151,7 @@ def add_user(
     with orphaned(errors.UnknownPool(pool.id)):
         env.db.flush()
     writing.claim_names(env, pool, user, new=True, take_from=rivals, taken=taken)
+    record.event(env, pool, "UserCreated", sub=sub, status=status)
     return user
 
 
@@ -194,6 +198,7 @@ def _confirm(env: Env, pool: Pool, username: str, code: str, force_alias: bool, 
             setattr(user, f"{taken.attribute}_verified", True)
         # What may have been found by guessing moves nothing.
         writing.claim_names(env, pool, user, take_from=() if taken.disputed else rivals)
+        record.event(env, pool, CONFIRMED, sub=user.sub, proven=taken.attribute)
     return user
 
 
@@ -224,6 +229,7 @@ def confirm_by_administrator(env: Env, pool: Pool, *, username: str) -> User:
         user.status = "CONFIRMED"
         user.modified_at = env.now()
         codes.forget(env, user, purpose=PURPOSE)
+        record.event(env, pool, CONFIRMED, sub=user.sub)
     return user
 
 

@@ -12,9 +12,11 @@ from typing import Any
 from sqlalchemy import delete, inspect, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.audit import chain
 from app.env import Env
 from app.models import (
     Attempt,
+    AuditEvent,
     AuthorizationCode,
     BrowserSession,
     Code,
@@ -50,7 +52,8 @@ BATCH = 500
 
 def expired(env: Env) -> dict[str, int]:
     """Delete what has expired; how many rows of which table. A transaction per batch."""
-    return {model.__tablename__: _table(env, model, column, kept) for model, column, kept in UNTIL}
+    forgotten = {model.__tablename__: _table(env, model, column, kept) for model, column, kept in UNTIL}
+    return {**forgotten, AuditEvent.__tablename__: chain.forget(env)}
 
 
 def _table(env: Env, model: type[Any], column: InstrumentedAttribute[Any], kept: timedelta) -> int:

@@ -14,9 +14,10 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app import errors, web
-from app.api import caller, registry, shapes, signature
+from app.api import audited, caller, registry, shapes, signature
 from app.api import errors as drawing
 from app.api.registry import OPERATIONS, TARGET, Operation
+from app.audit import acting, record
 from app.env import Env, Origin
 from app.errors import Refusal
 
@@ -52,7 +53,7 @@ def serve() -> Response:
     refusal: Refusal | None = None
     try:
         found = _operation(request.headers.get("X-Amz-Target", ""))
-        reply = found.run(_call(env, found, _body(found)))
+        reply = _administered(env, found) if found.who == "signed" else _asked(env, found)
         payload = b"" if found.output is None else orjson.dumps(reply or {})
     except Refusal as refused:
         refusal = refused
@@ -101,26 +102,53 @@ def _body(operation: Operation) -> bytes:
     return body
 
 
-def _call(env: Env, operation: Operation, body: bytes) -> caller.Call:
-    key_id: str | None = None
-    if operation.who == "signed":
-        key_id = signature.verify(
-            env,
-            signature.Signed(
-                path=request.root_path.rstrip("/") + request.path,
-                query=request.query_string.decode("latin-1"),
-                headers={name.lower(): value for name, value in request.headers},
-                body=body,
-                peer=request.remote_addr or "",
-            ),
-        )
+def _asked(env: Env, operation: Operation) -> dict[str, Any] | None:
+    """What an operation replies that needs no signature. Whoever brings an access token is known by it."""
+    call = _call(env, operation, _members(operation, _body(operation)))
+    if operation.who != "token":
+        return operation.run(call)
+    with acting.by(acting.USER, call.user.sub):
+        return operation.run(call)
+
+
+def _administered(env: Env, operation: Operation) -> dict[str, Any] | None:
+    """What an operation replies that an access key has signed; and the row of the audit that tells of it, whatever
+    becomes of it from here on. A request whose signature is not right is nobody's call, and would be a row for every
+    stranger who sends one."""
+    body = _body(operation)
+    key_id = _signer(env, body)
+    with acting.by(acting.ACCESS_KEY, key_id), record.administrative(env, record.Call(operation.name)) as told:
+        members = _members(operation, body)
+        told.parameters, told.target = audited.parameters(operation.input, members), audited.target(members)
+        caller.check_permitted(env, key_id, operation, members)
+        call = _call(env, operation, members)
+        told.pool_id = call.pool.id if "UserPoolId" in members else record.INSTALLATION
+        return operation.run(call)
+
+
+def _signer(env: Env, body: bytes) -> str:
+    """The id of the access key that signed the request."""
+    return signature.verify(
+        env,
+        signature.Signed(
+            path=request.root_path.rstrip("/") + request.path,
+            query=request.query_string.decode("latin-1"),
+            headers={name.lower(): value for name, value in request.headers},
+            body=body,
+            peer=request.remote_addr or "",
+        ),
+    )
+
+
+def _members(operation: Operation, body: bytes) -> dict[str, Any]:
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise drawing.Serialization from None
-    members = shapes.check(operation.input, given)
-    if key_id is not None:
-        caller.check_permitted(env, key_id, operation, members)
+    return shapes.check(operation.input, given)
+
+
+def _call(env: Env, operation: Operation, members: dict[str, Any]) -> caller.Call:
     came_from = web.origin()
     if members.get("ClientMetadata"):
         came_from = Origin(came_from.ip, came_from.user_agent, members["ClientMetadata"])

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import __version__, config, create_app, installation, logs, server
 from app.accounts import sweep
-from app.cli import client, doctor, domain, opening, pool, printing, recovery_codes, upkeep, user
+from app.cli import audit, client, doctor, domain, opening, pool, printing, recorded, recovery_codes, upkeep, user
 from app.cli.printing import json_option, working
 from app.config import Settings, SettingsError
 from app.demo import seed
@@ -109,12 +109,14 @@ def _settings() -> Settings:
 
 @contextmanager
 def _environment() -> Iterator[Env]:
-    """The same environment that requests have."""
+    """The same environment that requests have. A command that writes something is in the audit."""
     settings = _settings()
     app = create_app(settings)
     installation.demand_ready(app)
     with app.app_context():
-        yield app.extensions["cognate"]
+        env: Env = app.extensions["cognate"]
+        with recorded.command(env):
+            yield env
 
 
 @cognate.command()
@@ -132,6 +134,8 @@ def migrate(as_json: bool) -> None:
     app = create_app(settings)
     with working("Migrating the database"):
         installation.migrate(app, app.extensions["cognate"].seal)
+    with _environment() as env, env.transaction():
+        pass  # nothing but the row of the audit, which only now has a table
     if as_json:
         printing.json({"revision": installation.revisions()[-1], "key_made": str(made) if made else None})
     else:
@@ -258,7 +262,7 @@ def rotate_keys(pool_id: str, emergency: bool, as_json: bool) -> None:
 
 
 for command in (
-    *(pool.pool, client.client, user.user, domain.domain, recovery_codes.group, doctor.doctor),
+    *(audit.audit, pool.pool, client.client, user.user, domain.domain, recovery_codes.group, doctor.doctor),
     *(upkeep.backup, upkeep.restore, upkeep.verify, upkeep.rotate_kek),
 ):
     cognate.add_command(command)

@@ -50,7 +50,12 @@ STRUCTURAL = {
     "UsernameAttributes": "username_attributes",
 }
 assert tuple(STRUCTURAL.values()) == NAMING  # noqa: S101 - whoever adds one adds it to both
-OWN = {"EndSessionsWithPassword": "end_sessions_with_password", "RecentSignInMinutes": "recent_sign_in_minutes"}
+OWN = {
+    "EndSessionsWithPassword": "end_sessions_with_password",
+    "RecentSignInMinutes": "recent_sign_in_minutes",
+    "AuditSignIns": "audit_sign_ins",
+    "AuditRetentionDays": "audit_retention_days",
+}
 """What the section `Cognate` says, in the words of app.pools.own_settings. `Preset` says several of them at once."""
 SET_OWN = "SetOwnSettings"
 """The action that sets these (see BEYOND_API)."""
@@ -108,6 +113,8 @@ def _shape() -> shapes.Structure:
             Preset=shapes.String(False, 0, None, None, None, tuple(own_settings.PRESETS)),
             EndSessionsWithPassword=shapes.Boolean(False),
             RecentSignInMinutes=shapes.Number(False, "integer", 0, own_settings.LONGEST),
+            AuditSignIns=shapes.Boolean(False),
+            AuditRetentionDays=shapes.Number(False, "integer", 0, own_settings.LONGEST_RETENTION),
         ),
         LogConfigurations=_taking("SetLogDeliveryConfiguration").members["LogConfigurations"].shape,
         ResourceServers=_list_of(_taking("CreateResourceServer")),

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from sqlalchemy import select
 
 from app import errors
+from app.audit import record
 from app.env import Env
 from app.models import AccessKey, seals
 from app.pools import find
@@ -76,6 +77,7 @@ def create(
                 revoked_at=None,
             )
         )
+        _tell(env, "AccessKeyCreated", pair.id)
         env.configuration_changed()
     return pair
 
@@ -93,7 +95,14 @@ def revoke(env: Env, key_id: str) -> None:
         if row is None:
             raise errors.ResourceNotFound(f"There is no access key {key_id}; `cognate access-key list` shows them.")
         row.revoked_at = row.revoked_at or env.now()
+        _tell(env, "AccessKeyRevoked", key_id)
         env.configuration_changed()
+
+
+def _tell(env: Env, what: str, key_id: str) -> None:
+    target = f"access-key/{key_id}"
+    record.about(target=target)
+    record.event(env, record.INSTALLATION, what, target=target)
 
 
 def live(env: Env, key_id: str) -> Live | None:

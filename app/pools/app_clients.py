@@ -10,6 +10,7 @@ from sqlalchemy import false, func, select
 from sqlalchemy.orm import lazyload
 
 from app import errors
+from app.audit import record
 from app.db import unhurried
 from app.env import Env
 from app.models import Client, Pool, ResourceServer, UICustomization
@@ -43,6 +44,7 @@ def create(
             )
         client = Client(id=client_id, pool_id=pool.id, name=name, settings=complete, created_at=now, modified_at=now)
         env.db.add(client)
+        record.about(target=f"client/{client_id}")
         env.db.flush()
         if plain is not None:
             client_secrets.first(env, client, plain)

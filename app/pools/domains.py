@@ -20,6 +20,7 @@ from sqlalchemy import or_, select
 from sqlalchemy import update as update_rows
 
 from app import errors
+from app.audit import record
 from app.db import raising
 from app.env import Env
 from app.fetch import Unreadable
@@ -148,6 +149,7 @@ def accept(env: Env, row: Domain) -> Domain:
         if found is None or found.pool_id != row.pool_id:
             raise errors.ResourceNotFound(NO_SUCH)
         found.proven_at = found.proven_at or env.now()
+        record.event(env, found.pool_id, "DomainProven", target=f"domain/{row.domain}")
         env.configuration_changed()
     return found
 
@@ -189,7 +191,7 @@ def _turn(env: Env, row: Domain, every: timedelta) -> bool:
     if env.settings.proof_of_domains == "off":
         return True
     due = or_(Domain.tried_at.is_(None), Domain.tried_at <= now - every)
-    with env.transaction():
+    with env.transaction(counting=True):
         turn = update_rows(Domain).where(Domain.domain == row.domain, due).values(tried_at=now)
         return env.db.scalar(turn.returning(Domain.domain)) is not None
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app import errors
+from app.audit import record
 from app.db import raising, unhurried
 from app.env import Env
 from app.models import Domain, Pool, User
@@ -50,6 +51,7 @@ def create(env: Env, *, name: str, settings: Mapping[str, Any], algorithm: str =
         with raising(env.db, pk_pool=errors.ConcurrentModification()):
             env.db.add(pool)
         env.db.add_all(pair)
+        record.about(target=f"userpool/{pool.id}")
     return pool
 
 
@@ -102,6 +104,7 @@ def locked(env: Env, pool: Pool, *, alone: bool = False) -> Pool:
 def changed(env: Env, row: Pool) -> None:
     """Say that a locked pool has new settings."""
     row.modified_at = env.now()
+    record.event(env, row.id, "SettingsChanged")
     env.configuration_changed()
 
 

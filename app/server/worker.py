@@ -25,6 +25,7 @@ from gunicorn.workers.base import Worker as BaseWorker
 from app import create_app, installation
 from app.access_log import Logged
 from app.accounts import sweep
+from app.audit import linker
 from app.background import Background
 from app.config import forget_secrets
 from app.env import Env
@@ -119,6 +120,7 @@ class Worker(BaseWorker):
         if len(self.sockets) > 1:
             self._listen_for_operators(app)
         threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
+        linker.start(app.extensions["cognate"], app.app_context)
 
         while self._stop is None:
             self._beat(front)

@@ -96,7 +96,7 @@ def answer(
     user, address = sign_in.user, note.get("address")
     guess = None
     if address is not None and not addresses.is_proven(user, kind.attribute, address):
-        with env.transaction():
+        with env.transaction(counting=True):
             guess = addresses.guess(env, sign_in.pool, kind.attribute, address)
         if guess is None:
             raise errors.CodeMismatch(kind.wrong)

@@ -8,7 +8,7 @@ meanwhile.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, insert, select, update
 from app import errors, triggers
 from app.accounts import devices, factors, find, lockout, nobody
 from app.accounts.find import Found
+from app.audit import record
 from app.db import orphaned, table
 from app.env import Env, Origin
 from app.models import Attempt, Client, Password, Throttle, User
@@ -301,9 +302,12 @@ def settle(env: Env, granted: Granted) -> User:
     Raises errors.UnexpectedLambda where the pool asks for what is not built.
     """
     unbuilt.demand_no_trigger(granted.sign_in.pool, "pre_authentication", "post_authentication")
-    user, counted = _accept(env, granted.sign_in, granted.proof)
+    sign_in = granted.sign_in
+    user, counted = _accept(env, sign_in, granted.proof)
     if counted:
-        lockout.forget(env, granted.sign_in.failures)
+        lockout.forget(env, sign_in.failures)
+    client_id, met = sign_in.client.id, list(granted.proven)
+    record.event(env, sign_in.pool, record.SIGN_IN, sub=user.sub, client=client_id, flow=sign_in.flow, met=met)
     return user
 
 
@@ -339,7 +343,9 @@ def _taken(env: Env, sign_in: SignIn, challenge: Challenge, given: Mapping[str, 
             raise errors.InvalidParameter(f"Missing required parameter {name}", field=field)
     if challenge.NAME == custom_challenge.NAME:
         sign_in = _used_at_once(env, sign_in)
-    counting = lockout.attempt(env, sign_in.failures) if challenge.GUESSABLE else nullcontext(None)
+    counting: AbstractContextManager[str | None] = nullcontext(None)
+    if challenge.GUESSABLE:
+        counting = lockout.attempt(env, sign_in.failures, client=sign_in.client.id)
     try:
         with counting as counted:
             said = challenge.answer(env, sign_in, given)
@@ -368,15 +374,22 @@ def _used_at_once(env: Env, sign_in: SignIn) -> SignIn:
     question, one is looked at. Raises errors.SessionUsed."""
     if sign_in.attempt is None:
         raise errors.SessionInvalid
-    with env.transaction():
+    with env.transaction(counting=True):
         _use_up(env, sign_in.attempt)
     return replace(sign_in, used=True)
 
 
-def _take_back(env: Env, counted: str | None) -> None:
+def _take_back(env: Env, counted: str | None, sign_in: SignIn, refused: errors.Refusal) -> None:
     if counted is not None:
-        with env.transaction():
+        with env.transaction(counting=True):
             lockout.forgive(env, counted)
+            _failed(env, sign_in, refused)
+
+
+def _failed(env: Env, sign_in: SignIn, refused: errors.Refusal) -> None:
+    """For the audit. Inside a transaction. (Most that fail were counted, and are told by `lockout`.)"""
+    sub = sign_in.user.sub if sign_in.user else None
+    record.event(env, sign_in.pool, record.SIGN_IN_FAILED, sub=sub, refusal=refused, client=sign_in.client.id)
 
 
 def _chosen(env: Env, sign_in: SignIn, choice: str, given: Mapping[str, str], available: tuple[str, ...] = ()) -> Step:
@@ -424,9 +437,9 @@ def _onward(
         if following is not None:
             challenge = CHALLENGES[following]
             asked = challenge.ask(env, now, {**custom.asked_with(now), **given})
-    except errors.Refusal:
+    except errors.Refusal as refused:
         # The answer was right; it must not lock its owner out that he is told of something else.
-        _take_back(env, counted)
+        _take_back(env, counted, sign_in, refused)
         raise
     if following is not None:
         return _asked(env, now, challenge, asked, proof=proof, counted=counted)
@@ -460,10 +473,11 @@ def _following(env: Env, sign_in: SignIn, proof: Proof | None) -> tuple[SignIn, 
 def _wanted(env: Env, sign_in: SignIn) -> str | None:
     try:
         return custom.next_challenge(env, sign_in)
-    except errors.NotAuthorized:  # that was the last answer
+    except errors.NotAuthorized as refused:  # that was the last answer
         if sign_in.attempt is not None and not sign_in.used:
-            with env.transaction():
+            with env.transaction(counting=True):
                 _use_up(env, sign_in.attempt)
+                _failed(env, sign_in, refused)
         raise
 
 
@@ -542,7 +556,7 @@ def _forget_device(env: Env, sign_in: SignIn) -> None:
     values: dict[str, Any] = {"notes": {**sign_in.attempt.notes, "device_key": None}}
     if sign_in.used:
         values["used_at"] = None
-    with env.transaction():
+    with env.transaction(counting=True):
         env.db.execute(update(Attempt).where(Attempt.digest == sign_in.attempt.digest).values(values))
 
 

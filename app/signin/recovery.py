@@ -34,7 +34,7 @@ def renew(env: Env, pool: Pool, signed_in: SignedIn, *, password: str, origin: O
         raise errors.NotAuthorized
     user = signed_in.user
     failures = lockout.counter(env, pool, sub=user.sub, origin=origin)
-    with lockout.attempt(env, failures) as counted:
+    with lockout.attempt(env, failures, at="PasswordRefused") as counted:
         stored = _password(env, user)
         if stored is None or not env.passwords.verify(stored.hash, password):
             raise errors.NotAuthorized(field="password")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from app import errors
 from app.accounts import factors, lockout, software_token
 from app.accounts import find as users
+from app.audit import record
 from app.env import Env, Origin
 from app.models import Attempt, User
 from app.pools import find
@@ -38,7 +39,7 @@ def verify(env: Env, session: str, *, code: str, name: str | None, origin: Origi
     software_token.check_name(name)
     sign_in, attempt, user = _resumed(env, session, origin)
     secret = software_token.waiting(env, user)
-    with lockout.attempt(env, sign_in.failures) as counted:
+    with lockout.attempt(env, sign_in.failures, client=sign_in.client.id) as counted:
         matched = software_token.fits(env, user, secret, code)
         if matched is None:
             raise errors.EnableSoftwareTokenMFA
@@ -46,6 +47,7 @@ def verify(env: Env, session: str, *, code: str, name: str | None, origin: Origi
         users.locked(env, user.sub)
         handle = flow.again(env, sign_in, attempt, {mfa_setup.VERIFIED: True})
         software_token.take_into_use(env, matched, name=name, first=True)
+        record.event(env, user.pool_id, factors.ADDED, sub=user.sub, factor=factors.TOTP)
         lockout.forgive(env, counted)
     return handle
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, insert, select, update
 
 from app import errors
+from app.audit import record
 from app.crypto.base64url import encode
 from app.crypto.seal import same
 from app.db import orphaned, table
@@ -164,12 +165,14 @@ def _take(env: Env, code: str) -> Row[Any] | None:
 
 
 def _end_what_came_of(env: Env, client: Client, code: str) -> None:
-    used = select(AuthorizationCode.session_id).where(
+    used = select(AuthorizationCode.session_id, AuthorizationCode.user_sub).where(
         AuthorizationCode.digest == _digest(env, code), AuthorizationCode.client_id == client.id
     )
-    session_id = env.db.scalar(used)
-    if session_id:
-        revoke.session(env, session_id)
+    row = env.db.execute(used).one_or_none()
+    if row is not None and row.session_id:
+        revoke.session(env, row.session_id)
+        told = {"sub": row.user_sub, "target": f"session/{row.session_id}", "client": client.id}
+        record.event(env, client.pool, "AuthorizationCodeReused", refusal=errors.InvalidGrant(), **told)
 
 
 def _proven(challenge: str | None, verifier: str | None) -> bool:

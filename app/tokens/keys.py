@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, select
 
 from app import errors
+from app.audit import record
 from app.crypto import jose
 from app.db import utc
 from app.env import Env
@@ -80,6 +81,7 @@ def rotate_due(env: Env) -> list[str]:
             if env.db.scalar(_DUE.where(Pool.id == pool.id), _before(env)) is None:
                 continue
             _replace(env, pool, new, begins=begins, gone=(SigningKey.gone_at <= env.now(),))
+            record.event(env, pool, "KeysRotated", emergency=False)
         rotated.append(pool.id)
     return rotated
 
@@ -105,6 +107,7 @@ def rotate(env: Env, pool: Pool, *, emergency: bool = False) -> datetime:
     new = pair(env, pool, active_at=begins)
     with env.transaction():
         _replace(env, pool, new, begins=begins, gone=() if emergency else (SigningKey.gone_at <= now,))
+        record.event(env, pool, "KeysRotated", emergency=emergency)
     return begins
 
 

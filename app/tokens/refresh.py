@@ -25,6 +25,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, select, update
 
 from app import errors
+from app.audit import record
 from app.crypto.base64url import encode
 from app.crypto.seal import same
 from app.db import table
@@ -145,7 +146,7 @@ def find(env: Env, client: Client, token: str, *, device_key: str | None = None)
     replaces = None if standing is Standing.REPEATED else session.refresh_digest
     if standing is Standing.REUSED and not restored.accepts_older(env, session, now):
         with env.transaction():
-            _refuse_reuse(env, session.id)
+            _refuse_reuse(env, client, session)
     if not user.enabled:
         raise errors.UserDisabled
     # Only after the family was looked at: a thief without the device's key must set off the alarm all the same.
@@ -207,7 +208,7 @@ def _rotate(env: Env, client: Client, found: Found, successor: str, origin: Orig
         if standing is Standing.LATE:
             raise _late(found.session.id)
         if standing is Standing.REUSED:
-            _refuse_reuse(env, found.session.id)
+            _refuse_reuse(env, client, found.session)
 
 
 def _use(env: Env, client: Client, found: Found, origin: Origin) -> dict[str, object]:
@@ -265,8 +266,11 @@ def _late(session_id: str) -> errors.RefreshTokenRefused:
     return errors.RefreshTokenRefused(SUPERSEDED)
 
 
-def _refuse_reuse(env: Env, session_id: str) -> None:
+def _refuse_reuse(env: Env, client: Client, session: LoginSession) -> None:
     """End the session and say why; the refusal keeps what was written. Inside a transaction."""
-    revoke.session(env, session_id)
-    env.after_commit(lambda: log.warning("session %s has ended: a used refresh token came back", session_id))
-    raise errors.RefreshTokenReuse
+    revoke.session(env, session.id)
+    refusal = errors.RefreshTokenReuse()
+    told = {"sub": session.user_sub, "target": f"session/{session.id}", "client": client.id}
+    record.event(env, client.pool, "RefreshTokenReused", refusal=refusal, **told)
+    env.after_commit(lambda: log.warning("session %s has ended: a used refresh token came back", session.id))
+    raise refusal

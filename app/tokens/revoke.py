@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, Row, delete, update
 
 from app import errors
+from app.audit import record
 from app.env import Env
 from app.models import BrowserSession, Client, LoginSession, User
 from app.tokens import issue
@@ -17,6 +18,7 @@ def everything_of(env: Env, user: User) -> None:
     """Sign a user out everywhere: end all sessions, of every client and browser, what was begun in them, and what
     browsers are known by (accounts.known). Inside a transaction."""
     _end_all(env, user, {"signed_out_at": env.now()})
+    record.event(env, user.pool_id, "GlobalSignOut", sub=user.sub)
 
 
 def sessions_before(env: Env, user: User, *, but: str | None = None, begun_before: datetime | None = None) -> None:
@@ -49,7 +51,10 @@ def refresh_token(env: Env, client: Client, token: str, *, linked: bool = False)
     if not client.revocable:
         raise errors.UnsupportedOperation("Token revocation is not enabled for this client.")
     family = LoginSession.family_digest == issue.refresh_digest(env, token[: issue.FAMILY])
-    came_from = _end(env, family, LoginSession.client_id == client.id)
+    ended = _end(env, family, LoginSession.client_id == client.id)
+    for one in ended:
+        record.event(env, client.pool, "SessionRevoked", sub=one.user_sub, target=f"session/{one.id}", client=client.id)
+    came_from = [one.browser_session_id for one in ended if one.browser_session_id is not None]
     if linked and client.pool.most_sessions is not None:
         env.db.execute(delete(BrowserSession).where(BrowserSession.id.in_(came_from)))
 
@@ -76,13 +81,13 @@ def device(env: Env, user: User, key: str, *, asking: str | None = None) -> None
     _end(env, *mine)
 
 
-def _end(env: Env, *which: ColumnElement[bool]) -> list[str]:
-    """End the login sessions that have not ended yet; returns the browser sessions that they came out of."""
-    ended = env.db.scalars(
+def _end(env: Env, *which: ColumnElement[bool]) -> Sequence[Row[str, str, str | None]]:
+    """End the login sessions that have not ended yet; of each its id, whose it was, and the browser session that it
+    came out of."""
+    return env.db.execute(
         update(LoginSession)
         .where(*which, LoginSession.revoked_at.is_(None))
         .values(revoked_at=env.now())
-        .returning(LoginSession.browser_session_id)
+        .returning(LoginSession.id, LoginSession.user_sub, LoginSession.browser_session_id)
         .execution_options(synchronize_session=False)
-    )
-    return [came_from for came_from in ended if came_from is not None]
+    ).all()
