@@ -281,10 +281,8 @@ def _verified(env: Env, pool_id: str, anchors: list[Anchor]) -> Verified:
         if not same(row.mac, mac(env, row._asdict())):
             tell(None, f"row {row.id}, not linked yet, was changed, or not written by this installation")
         elif row.at < env.now() - LATE:
-            tell(
-                None,
-                f"row {row.id} of {row.at:%Y-%m-%d %H:%M:%S} UTC was never linked: it was unlinked, or no server runs",
-            )
+            when = f"{row.at:%Y-%m-%d %H:%M:%S} UTC"
+            tell(None, f"row {row.id} of {when} is not linked: it was unlinked, or no server has run since")
     for anchor in anchors:
         if anchor.number > head.number:
             tell(

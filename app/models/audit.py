@@ -26,7 +26,7 @@ class AuditEvent(Base):
         Index("ix_audit_event_pool_id_at_id", "pool_id", "at", "id"),
         Index("ix_audit_event_user_sub_at", "user_sub", "at"),
         # The few that wait to be linked.
-        Index("ix_audit_event_unlinked", "pool_id", postgresql_where=_UNLINKED, sqlite_where=_UNLINKED),
+        Index("ix_audit_event_unlinked", "number", "pool_id", postgresql_where=_UNLINKED, sqlite_where=_UNLINKED),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)

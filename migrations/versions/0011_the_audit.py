@@ -43,7 +43,11 @@ def upgrade() -> None:
     op.create_index("ix_audit_event_user_sub_at", "audit_event", ["user_sub", "at"])
     unlinked = sa.text("number IS NULL")
     op.create_index(
-        "ix_audit_event_unlinked", "audit_event", ["pool_id"], postgresql_where=unlinked, sqlite_where=unlinked
+        "ix_audit_event_unlinked",
+        "audit_event",
+        ["number", "pool_id"],
+        postgresql_where=unlinked,
+        sqlite_where=unlinked,
     )
     op.create_table(
         "audit_chain",
