@@ -322,7 +322,7 @@ class Settings:
     audit_retention_days: int = _setting(
         365,
         _number(0, 36500),
-        "days for which the audit keeps what is about no one pool; 0: for ever; a pool's own: see docs/audit.md",
+        "days for which the audit keeps what is about no one pool; 0: for ever",
     )
     access_log: bool = _setting(
         True, _switch, "whether each request is logged: address, method, path, status, time, id"

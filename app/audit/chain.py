@@ -288,7 +288,7 @@ def _verified(env: Env, pool_id: str, anchors: list[Anchor]) -> Verified:
             tell(
                 anchor.number, f"truncated: an anchor has seen row {anchor.number}, and the chain ends at {head.number}"
             )
-        elif anchor.number >= head.forgotten and digests.get(anchor.number) != anchor.digest:
+        elif digests.get(anchor.number, anchor.digest) != anchor.digest:
             tell(anchor.number, "is not what an anchor has seen there: the chain was made anew")
     return Verified(Anchor(pool_id, head.number, head.digest), kept, head.forgotten, waiting, tuple(wrong))
 

@@ -35,7 +35,7 @@ NAMED_SO = (
 )
 """Members that are secret whatever the model says, with all that is inside."""
 PUBLIC = re.compile(r"https?:|arn:|us-east-1|[A-Z_]+$|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-"""Ids (a sub is one of a user's names), addresses and names of challenges, which the generator gives to all kinds of members."""
+"""Ids (a sub is one of a user's names), URLs and names of challenges, which are given to all kinds of members."""
 
 
 def calls(env: Env) -> list[AuditEvent]:

@@ -28,7 +28,8 @@ def test_every_preset_says_every_setting() -> None:
 def test_each_is_set_alone_and_stays(env: Env, pool: Pool) -> None:
     own_settings.configure(env, pool, {"recent_sign_in_minutes": 30})
     found = own_settings.configure(env, pool, {"end_sessions_with_password": True})
-    assert own_settings.of(found) == {"recent_sign_in_minutes": 30, "end_sessions_with_password": True}
+    said = {"recent_sign_in_minutes": 30, "end_sessions_with_password": True}
+    assert own_settings.of(found) == {**own_settings.COMPATIBLE, **said}
     found = own_settings.configure(env, pool, {"recent_sign_in_minutes": 0})
     assert found.recent_sign_in is None and found.ends_sessions_with_password
 
@@ -43,7 +44,16 @@ def test_no_operation_of_the_api_resets_them(env: Env, pool: Pool) -> None:
     assert own_settings.of(find.pool(env, pool.id)) == RECOMMENDED
 
 
-@pytest.mark.parametrize("given", [{"recent_sign_in_minutes": -1}, {"recent_sign_in_minutes": 1441}, {"colour": "red"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"recent_sign_in_minutes": -1},
+        {"recent_sign_in_minutes": 1441},
+        {"colour": "red"},
+        {"audit_retention_days": -1},
+        {"audit_retention_days": 36501},
+    ],
+)
 def test_what_cannot_be_is_refused_and_changes_nothing(env: Env, pool: Pool, given: dict[str, object]) -> None:
     with pytest.raises(errors.InvalidParameter):
         own_settings.configure(env, pool, {"end_sessions_with_password": True, **given})
