@@ -87,8 +87,11 @@ class Asked:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         ip, user_agent = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_USER_AGENT", "")
-        with acting.during(acting.Acting(acting.ANYBODY, "", ip, user_agent)):
+        begun = acting.begin(acting.Acting(acting.ANYBODY, "", ip, user_agent))
+        try:
             return self._wsgi(environ, start_response)
+        finally:
+            acting.end(begun)
 
 
 class PlainAddress:
