@@ -154,9 +154,13 @@ def test_a_file_makes_an_equal_pool(run: Run, env: Env, clock: Clock, file: Path
     assert again_done.output == "Nothing to change.\n", "clients are found by their names"
 
 
+AUDIT = {"AuditSignIns": True, "AuditRetentionDays": 365}
+"""What every pool has that says nothing else."""
+
+
 def test_settings_that_the_api_does_not_know(run: Run, env: Env, file: Path, clock: Clock) -> None:
     pool = a_pool(env, algorithm="ES256")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0}
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT}
     path = rewrite(file, {"Cognate": {"Preset": "recommended", "RecentSignInMinutes": 30}})
     planned = run("pool", "plan", pool.id, path)
     assert (
@@ -164,13 +168,13 @@ def test_settings_that_the_api_does_not_know(run: Run, env: Env, file: Path, clo
     )
     assert run("pool", "apply", pool.id, path, "--yes").output.endswith("Done.\n")
     assert run("pool", "apply", pool.id, path).output == "Nothing to change.\n"
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 30}
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 30, **AUDIT}
     assert again(env, clock, pool).ends_sessions_with_password
     run("pool", "apply", pool.id, rewrite(file, {"Pool": {"UserPoolTags": {"a": "b"}}}), "--yes")  # UpdateUserPool
     run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"RecentSignInMinutes": None}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 0}
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 0, **AUDIT}
     run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"Preset": "cognito-compatible"}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0}
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT}
 
 
 def test_a_new_pool_is_made_with_a_preset(run: Run, file: Path, env: Env) -> None:
@@ -178,7 +182,7 @@ def test_a_new_pool_is_made_with_a_preset(run: Run, file: Path, env: Env) -> Non
     done = run("pool", "apply", rewrite(file, document), "--yes")
     assert done.exit_code == 0, done.exception
     document = shown(run, made_pool(done))
-    assert document["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 10}
+    assert document["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 10, **AUDIT}
 
 
 def test_a_file_says_only_what_it_wants_and_the_rest_stays(run: Run, env: Env, file: Path, clock: Clock) -> None:
