@@ -79,15 +79,15 @@ browser: $(DEV) ## Find Chromium for the tests, else install it (apt, as root)
 		$(PY) -m tests.chromium; \
 	else $(PY) -m tests.chromium; fi
 
-# What checks deploy/; Debian has nginx where only root looks. Without them their tests are skipped. RUNLEVEL keeps apt
-# from starting a server.
-deploy-tools: ## Find nginx and systemd-analyze for the tests, else install them (apt, as root)
-	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; found() { command -v nginx && command -v systemd-analyze; } >/dev/null; \
+# What checks deploy/; Debian has nginx where only root looks, and promtool in prometheus. Without them their tests are
+# skipped. RUNLEVEL keeps apt from starting a server.
+deploy-tools: ## Find nginx, promtool and systemd-analyze for the tests, else install them (apt, as root)
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin"; found() { command -v nginx && command -v promtool && command -v systemd-analyze; } >/dev/null; \
 	if ! found && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1; apt-get update -qq && \
-		apt-get install -y -qq --no-install-recommends nginx systemd >/dev/null; \
-	fi; found || echo "No nginx or no systemd-analyze: some tests of deploy/ are skipped" \
-		"(make deploy-tools as root, or apt-get install nginx systemd)." >&2
+		apt-get install -y -qq --no-install-recommends nginx prometheus systemd >/dev/null; \
+	fi; found || echo "No nginx, promtool or systemd-analyze: some tests of deploy/ are skipped" \
+		"(make deploy-tools as root, or apt-get install nginx prometheus systemd)." >&2
 
 sdk: $(SDK) ## Install the SDKs for JavaScript for the tests, where there is npm
 
@@ -107,7 +107,7 @@ wheel: $(BUILD) ## Build dist/cognate_idp-….whl, to be installed with pip, pip
 lock: $(DEV) ## Write the lock files again (ARGS=--upgrade for newer versions)
 	@$(call compile,requirements.lock,pyproject.toml)
 	@$(call compile,requirements-build.lock,--group build --constraint requirements.lock)
-	@$(call compile,requirements-dev.lock,pyproject.toml --group dev --constraint requirements.lock \
+	@$(call compile,requirements-dev.lock,pyproject.toml --extra otel --group dev --constraint requirements.lock \
 		--constraint requirements-build.lock)
 
 clean: ## Remove what the targets made; the data directory stays

@@ -60,7 +60,7 @@ def create_app(
     fetch: Fetch = get,
     background: Background | None = None,
     secrets: Secrets | None = None,
-) -> Flask:
+) -> web.Application:
     """The application. Without settings they are read from the environment. Without a background, and in development,
     what could wait for the answer is done before it. With the installation's secrets, which another process has opened,
     no database is needed now.

@@ -11,11 +11,13 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from flask import Flask
 
-from app import logs
+from app import facts, traces
 from app.errors import ServiceUnavailable
+from app.facts import Facts
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +43,13 @@ class Background:
         if not self._room.acquire(blocking=False):
             act()
             return
-        self._threads.submit(self._do, act, logs.request_id())
+        of = facts.current()
+        about = Facts(of.request_id)  # those of the request may have been told by now
+        about.trace_id = of.trace_id
+        self._threads.submit(self._do, act, about, traces.here())
 
-    def _do(self, act: Callable[[], None], request_id: str) -> None:
-        with logs.during(request_id):
+    def _do(self, act: Callable[[], None], about: Facts, place: Any) -> None:
+        with facts.during(about), traces.within(place):
             try:
                 if self._app is None:
                     raise RuntimeError("no application was named")

@@ -256,6 +256,9 @@ class Settings:
         "seconds between being told to stop and taking no more requests, during which /readyz answers 503; unset: 5 "
         "behind a proxy (COGNATE_TRUSTED_PROXIES), else 0",
     )
+    metrics_pools: int = _setting(
+        50, _number(0, 1000), "user pools that have metrics of their own; the others are counted together"
+    )
     base_url: str = _setting(
         "", _origin, "the public URL, from which issuers are built; empty: http(s)://localhost:<port>"
     )
@@ -324,9 +327,8 @@ class Settings:
         _number(0, 36500),
         "days for which the audit keeps what is about no one pool; 0: for ever",
     )
-    access_log: bool = _setting(
-        True, _switch, "whether each request is logged: address, method, path, status, time, id"
-    )
+    access_log: bool = _setting(True, _switch, "whether each request is logged: a line, without its query")
+    log: str = _setting("text", _one_of("text", "json"), "the form of all lines that are logged: text or json")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "the least important line logged")
 
     def __post_init__(self) -> None:

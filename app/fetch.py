@@ -13,7 +13,9 @@ import ipaddress
 import socket
 import ssl
 import time
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from app import telemetry
 
 PORTS = {"http": 80, "https": 443}
 LONGEST_HEAD = 16 * 1024
@@ -31,6 +33,11 @@ def get(url: str, *, private: bool, most: int, seconds: float) -> bytes:
     the machine itself may know, never. Raises Unreadable, also for any answer but 200.
     """
     parts = urlsplit(url)
+    with telemetry.calling("GET", parts.hostname or ""):
+        return _got(parts, private, most, seconds)
+
+
+def _got(parts: SplitResult, private: bool, most: int, seconds: float) -> bytes:
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
     ends = time.monotonic() + seconds
     target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"

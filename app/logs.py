@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import copy
 import logging
+import logging.config
 import re
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
+import orjson
+
+from app import facts
 from app.config import Settings
 
-NOBODY = "-"
-"""In the place of the id, on a line that is about no request."""
 LINE = "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"
 LONGEST_QUOTE = 500
 """Characters of a stranger's text that a line repeats."""
 
-_current: ContextVar[str] = ContextVar("request_id", default=NOBODY)
 _ACCEPTABLE = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{15,63}")
 
 
 def request_id() -> str:
     """The id of the request that is being answered here."""
-    return _current.get()
+    return facts.current().request_id
 
 
 def new_id() -> str:
@@ -41,14 +41,20 @@ def acceptable(given: str) -> bool:
     return _ACCEPTABLE.fullmatch(given) is not None
 
 
-@contextmanager
-def during(request_id: str) -> Iterator[None]:
-    """What is logged in here belongs to this request."""
-    before = _current.set(request_id)
-    try:
-        yield
-    finally:
-        _current.reset(before)
+def moment(seconds: float, form: str) -> str:
+    """A moment since the epoch as lines of this form (`text` or `json`) have it."""
+    second, thousandths = divmod(int(seconds * 1000), 1000)
+    return f"{_second(second)},{thousandths:03}" if form == "text" else f"{_utc_second(second)}.{thousandths:03}Z"
+
+
+@lru_cache(1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+@lru_cache(1)
+def _utc_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def one_line(text: str) -> str:
@@ -88,24 +94,58 @@ class Lines(logging.Formatter):
         return "\n".join(f"    [{request_id()}] {one_line(line)}" for line in text.split("\n"))
 
 
+def as_json(line: dict[str, Any]) -> str:
+    """Of text that went through `one_line`: what is no UTF-8, or turns the direction of writing, is then not in it."""
+    return orjson.dumps(line).decode("utf-8")
+
+
+class Objects(logging.Formatter):
+    """A JSON object a message, on one line with its stack trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        about = facts.current()
+        line: dict[str, Any] = {
+            "time": moment(record.created, "json"),
+            "level": record.levelname,
+            "logger": record.name,
+            "request_id": None if about.request_id == facts.NOBODY else about.request_id,
+            "trace_id": about.trace_id or None,
+            "message": one_line(record.getMessage()),
+        }
+        if record.exc_info:
+            line["exception"] = _lines(self.formatException(record.exc_info))
+        if record.stack_info:
+            line["stack"] = _lines(record.stack_info)
+        return as_json(line)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def configure(settings: Settings) -> None:
+    """Let everything that this process logs, warnings of Python's included, be written in the form of the settings."""
+    logging.config.dictConfig(configuration(settings))
+    logging.captureWarnings(True)
+
+
 def configuration(settings: Settings) -> dict[str, Any]:
     """For logging.config: one line an event, to standard error. Standard output is for what commands print."""
     level = settings.log_level.upper()
-    handlers = {
-        "errors": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"},
-        "access": {"class": f"{__package__}.access_log.Together"},
-    }
+    lines: dict[str, Any] = {"()": Objects} if settings.log == "json" else {"()": Lines, "fmt": LINE}
+    # gunicorn gives these handlers of its own, in another form.
+    of_gunicorn = {"handlers": [], "propagate": True}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": Lines, "fmt": LINE}},
-        "handlers": handlers,
+        "formatters": {"line": lines},
+        "handlers": {"errors": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}},
         "root": {"handlers": ["errors"], "level": level},
         "loggers": {
             "_granian": {"level": "WARNING"},
             "gunicorn": {"level": "WARNING"},
             "alembic": {"level": "WARNING"},
-            "cognate.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
+            "gunicorn.error": {"level": level, **of_gunicorn},
             # At DEBUG it writes whole tokens.
             "authlib": {"level": "INFO"},
         },

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app import metrics
 from app.errors import ServiceUnavailable
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Outages:
             found = kind(error)
             if found is None:
                 raise
+            metrics.OUTAGES.add(found)
             self._tell(found, error)
             raise ServiceUnavailable from error
 

@@ -12,7 +12,9 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,10 +23,11 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.routing import Map, RuleFactory
 
-from app import errors, logs
+from app import errors, facts, logs, traces
 from app.audit import acting
 from app.config import Settings
 from app.env import Env, Origin
+from app.facts import Facts
 from app.models import Pool
 from app.pools import find
 
@@ -32,10 +35,12 @@ log = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+NOTHING = nullcontext()
 _POOL_PATH = re.compile(r"/(?=[^/]{1,55}/)([a-z]{2}(?:-[a-z]+)+-[0-9]_[0-9a-zA-Z]+)(/.*)")
 _POOL_ID = "cognate.pool_id"
 _POOL = "cognate.pool"
-_REQUEST_ID = "cognate.request_id"
+BEGAN = "cognate.began"
+"""By time.perf_counter: when the request was complete, if the server says so. It may have waited since."""
 
 
 class LateMap(Map):
@@ -62,6 +67,8 @@ class LateMap(Map):
 
 class Application(Flask):
     url_map_class = LateMap
+    when_over: Callable[[Facts], None] | None = None
+    """Told the facts of each request that is over (app.observation)."""
 
 
 class PoolByPath:
@@ -114,27 +121,34 @@ class RequestId:
     """WSGI middleware around everything that answers: gives each request its id, and each answer the header.
 
     An id that came with a request is used only if it comes from a proxy (`adopt`) and is of the form of one: nobody
-    else is to choose what the log is searched for. What fails beyond all doors is logged and answered here, for the
-    server would answer it without an id.
+    else is to choose what the log is searched for; the same holds for the trace that it says to belong to. What fails
+    beyond all doors is logged and answered here, for the server would answer it without an id.
     """
 
-    def __init__(self, wsgi: Wsgi, app: Flask, *, adopt: bool) -> None:
+    def __init__(self, wsgi: Wsgi, app: Application, *, adopt: bool) -> None:
         self._wsgi = wsgi
         self._app = app
         self._adopt = adopt
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         given = environ.get("HTTP_X_REQUEST_ID", "") if self._adopt else ""
-        mine = environ[_REQUEST_ID] = given if logs.acceptable(given) else logs.new_id()
-
-        begun = False
+        mine = given if logs.acceptable(given) else logs.new_id()
+        about = Facts(mine)
+        traceparent = environ.get("HTTP_TRACEPARENT", "") if self._adopt else ""
+        if traceparent:
+            about.trace_id = traces.trace_id_of(traceparent)
+        # The path before the pool is taken out of it.
+        about.method, about.path = environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "")
+        began, begun = environ.get(BEGAN) or time.perf_counter(), False
 
         def started(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
             nonlocal begun
             begun = True
+            about.status = status[:3]
             return start_response(status, [*headers, ("X-Request-Id", mine)], *failure)
 
-        with logs.during(mine):
+        traced = traces.request(about, traceparent, environ.get("HTTP_TRACESTATE", "")) if traces.tracing() else NOTHING
+        with facts.during(about), traced:
             try:
                 return self._wsgi(environ, started)
             except Exception:
@@ -145,11 +159,13 @@ class RequestId:
                 headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
                 started("500 Internal Server Error", headers, *([sys.exc_info()] if begun else []))
                 return [body]
-
-
-def id_of(environ: dict[str, Any]) -> str:
-    """The id that RequestId has given to a request."""
-    return str(environ.get(_REQUEST_ID, logs.NOBODY))
+            finally:
+                if self._app.when_over is not None:
+                    # As the application came to see it: past the proxies that are believed, and plain.
+                    about.peer = environ.get("REMOTE_ADDR", "-")
+                    about.seconds, about.ended = time.perf_counter() - began, time.time()
+                    about.status = about.status or "500"
+                    self._app.when_over(about)
 
 
 CGI = frozenset(
@@ -202,7 +218,16 @@ def install(app: Flask, env: Env, *, version: str) -> None:
     app.session_interface = FormSession()
     app.extensions["cognate"] = env
     app.extensions["cognate_version"] = version
+    app.before_request(_name_operation)
     app.after_request(_untyped_if_empty)
+
+
+def _name_operation() -> None:
+    """The door and the operation of a request, by its endpoint. A door that has more than one operation at an address
+    says which."""
+    about = facts.current()
+    about.door, _, about.operation = (request.endpoint or ".unknown").rpartition(".")
+    about.door = about.door or "none"
 
 
 def _untyped_if_empty(response: Response) -> Response:
@@ -219,8 +244,8 @@ def current_env() -> Env:
     return env
 
 
-def version() -> str:
-    return str(current_app.extensions["cognate_version"])
+def version(app: Flask | None = None) -> str:
+    return str((app or current_app).extensions["cognate_version"])
 
 
 def current_pool() -> Pool:
@@ -233,6 +258,7 @@ def current_pool() -> Pool:
         if found is None:
             raise errors.UnknownPool(request.host)
         request.environ[_POOL] = found
+        facts.current().pool = found.id
     return found
 
 

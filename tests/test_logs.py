@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,10 +15,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import logs, web
-from app.access_log import Logged
+from app import facts, logs, observation, web
 from app.background import Background
 from app.env import Env
+from app.facts import Facts
 from app.pools import find
 from tests.build import CALLBACK, a_client, a_pool
 from tests.conftest import test_settings
@@ -163,7 +166,7 @@ def test_lines_of_what_is_done_after_the_answer_have_its_id(app: Flask, written:
         logging.getLogger("app.test").warning("done afterwards")
         done.set()
 
-    with logs.during("the-request-of-this-test"):
+    with facts.during(Facts("the-request-of-this-test")):
         later(act)
     logging.getLogger("app.test").warning("about no request")
     assert done.wait(60)
@@ -172,16 +175,149 @@ def test_lines_of_what_is_done_after_the_answer_have_its_id(app: Flask, written:
     assert "[-]" in by_message["about no request"]
 
 
+Ended = Callable[[Any], list[Facts]]
+
+
+@pytest.fixture
+def ended() -> Ended:
+    """Collects the facts of an application's requests, as the access log and the metrics get them."""
+
+    def collect(app: web.Application) -> list[Facts]:
+        found: list[Facts] = []
+        app.when_over = found.append
+        return found
+
+    return collect
+
+
 def test_the_line_of_the_access_log_has_the_id_and_the_address_behind_the_proxies(
-    database_url: str, tmp_path: Any, another_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+    database_url: str, tmp_path: Any, another_app: Callable[..., web.Application], capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = another_app(test_settings(database_url, data_dir=tmp_path, trusted_proxies=1))
-    app.wsgi_app = Logged(app.wsgi_app)  # type: ignore[method-assign]
-    with caplog.at_level(logging.INFO, logger="cognate.access"):
-        answer = app.test_client().get("/us-east-1_abc/login?state=secret", headers={"X-Forwarded-For": "203.0.113.9"})
-    line = next(record.getMessage() for record in caplog.records if record.name == "cognate.access")
-    assert line.endswith(f"[{answer.headers['X-Request-Id']}]") and "secret" not in line
-    assert re.search(r" 203\.0\.113\.9 GET /us-east-1_abc/login 404 ", line)
+    observation.start(app)
+    answer = app.test_client().get(
+        "/us-east-1_abc/login?state=secret",
+        headers={"X-Forwarded-For": "203.0.113.9", "Authorization": "Bearer secret"},
+    )
+    observation.stop(app)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "cognate.access" in line)
+    assert f"[{answer.headers['X-Request-Id']}]" in line and "secret" not in line
+    assert re.search(r" GET /us-east-1_abc/login 404 \S+ ms peer=203\.0\.113\.9 door=hosted operation=sign_in", line)
+
+
+def test_the_doors_say_what_was_asked_for_by_whom_and_what_came_of_it(
+    app: web.Application, env: Env, http: FlaskClient, ended: Ended
+) -> None:
+    client = a_client(env, a_pool(env))
+    found = ended(app)
+    pool, api = f"/{client.pool_id}", {"Content-Type": "application/x-amz-json-1.1"}
+    target = "AWSCognitoIdentityProviderService."
+    body = f'{{"ClientId": "{client.id}", "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": {{"USERNAME": "x"}}}}'
+    http.get(f"{pool}/.well-known/jwks.json")
+    http.get(f"{pool}/.well-known/jwks.json")  # before Flask
+    http.post(
+        f"{pool}/oauth2/token", data={"grant_type": "refresh_token", "refresh_token": "x", "client_id": client.id}
+    )
+    http.post("/", data=body, headers={**api, "X-Amz-Target": f"{target}InitiateAuth"})
+    http.post("/", data=b"{}", headers={**api, "X-Amz-Target": f"{target}GiveMeEverything"})
+    http.get(f"{pool}/login?client_id={client.id}")
+    http.get(f"{pool}/login?client_id=nobody")
+    http.get("/healthz")
+    http.get("/nowhere")
+    told = [(f.door, f.operation, f.pool, f.client, f.status, f.outcome) for f in found]
+    ours = client.pool_id
+    assert told == [
+        ("oauth", "jwks", ours, "", "200", ""),
+        ("oauth", "jwks", ours, "", "200", ""),
+        ("oauth", "token:refresh_token", ours, client.id, "400", "invalid_grant"),
+        ("api", "InitiateAuth", ours, client.id, "400", "InvalidParameter"),
+        ("api", "unknown", "", "", "400", "UnknownOperation"),
+        ("hosted", "sign_in", ours, client.id, "200", ""),
+        ("hosted", "sign_in", ours, "", "400", "unknown_client"),
+        ("health", "alive", "", "", "200", ""),
+        ("none", "unknown", "", "", "404", "not_found"),
+    ]
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+@pytest.mark.parametrize(
+    ("given", "trace"),
+    [
+        (f"00-{TRACE}-00f067aa0ba902b7-01", TRACE),
+        (f"01-{TRACE}-00f067aa0ba902b7-01-more", TRACE),
+        (f"ff-{TRACE}-00f067aa0ba902b7-01", ""),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", ""),
+        (f"00-{TRACE}-{'0' * 16}-01", ""),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", ""),
+        ("mine", ""),
+    ],
+)
+def test_a_trace_is_believed_only_of_a_proxy_and_only_in_its_form(
+    database_url: str,
+    tmp_path: Any,
+    another_app: Callable[..., web.Application],
+    ended: Ended,
+    given: str,
+    trace: str,
+    proxies: int,
+) -> None:
+    app = another_app(test_settings(database_url, data_dir=tmp_path, trusted_proxies=proxies))
+    found = ended(app)
+    app.test_client().get("/healthz", headers={"traceparent": given})
+    assert found[0].trace_id == (trace if proxies else "")
+
+
+# -- in JSON -----------------------------------------------------------------------------------------------------
+
+
+def as_object(record: logging.LogRecord) -> dict[str, Any]:
+    line = logs.Objects().format(record)
+    assert line.isprintable()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_a_message_is_one_object_with_its_request_and_its_stack() -> None:
+    try:
+        raise RuntimeError("the reason\u202e")
+    except RuntimeError:
+        failed = sys.exc_info()
+    about = Facts("the-request-of-this-test")
+    about.trace_id = TRACE
+    record = logging.LogRecord("app.test", logging.ERROR, "", 1, "said\n%s", ("\x1b\udc80",), failed)
+    with facts.during(about):
+        found = as_object(record)
+    assert (found["level"], found["logger"], found["message"]) == ("ERROR", "app.test", "said\\n\\x1b\\udc80")
+    assert (found["request_id"], found["trace_id"]) == ("the-request-of-this-test", TRACE)
+    assert found["exception"].splitlines()[-1] == "RuntimeError: the reason\\u202e"
+    assert as_object(logging.makeLogRecord({"msg": "about no request"}))["request_id"] is None
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_lines_of_servers_and_the_warnings_of_python_have_the_form_of_all(form: str) -> None:
+    """In a process of its own, whose logging nobody else needs."""
+    program = f"""
+import logging, warnings
+logging.getLogger("gunicorn.error").addHandler(logging.StreamHandler())
+logging.getLogger("gunicorn.error").propagate = False
+from app import logs
+from app.config import Settings
+logs.configure(Settings(log={form!r}))
+for name in ("gunicorn.error", "_granian", "alembic.runtime.migration", "app.test"):
+    logging.getLogger(name).warning("said")
+warnings.warn("said")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        if form == "json":
+            assert "said" in json.loads(line)["message"]
+        else:
+            assert re.match(r"[-\d]+ [:,\d]+ WARNING \[-\] \S+: .*said", line)
 
 
 # -- whoever would like to write lines of their own --------------------------------------------------------------

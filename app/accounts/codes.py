@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import delete, insert, select, update
 
-from app import errors
+from app import errors, metrics
 from app.accounts import addresses, find, known, limits, nobody
 from app.crypto.seal import same
 from app.env import Env, Origin
@@ -73,6 +73,7 @@ def send(
         limits.count(env, pool, LIMIT[purpose], user.sub)
     if bounded and not addresses.is_proven(user, attribute, address):
         if not addresses.may_send(env, pool, attribute, address):
+            metrics.RATE_LIMITED.add("codes_to_address")
             if not hiding:
                 raise errors.LimitExceeded
             return messages.delivery(attribute, address)

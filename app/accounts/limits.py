@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import case, select
 
-from app import errors
+from app import errors, metrics
 from app.accounts import known
 from app.accounts.known import Place
 from app.db import inserting
@@ -48,6 +48,7 @@ def count(env: Env, pool: Pool, what: str, who: str, place: Place | None = None)
     if place is not None and known.is_known(env, place):
         if next_number(env, _key(env, pool, what, who, place), WINDOW) <= PER_HOUR[what]:
             return
+    metrics.RATE_LIMITED.add(what)
     raise errors.LimitExceeded
 
 
@@ -58,6 +59,7 @@ def check(env: Env, pool: Pool, what: str, who: str, place: Place | None = None)
     if place is not None and known.is_known(env, place):
         if not _used_up(env, _key(env, pool, what, who, place), PER_HOUR[what]):
             return
+    metrics.RATE_LIMITED.add(what)
     raise errors.LimitExceeded
 
 

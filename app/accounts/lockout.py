@@ -21,7 +21,7 @@ from sqlalchemy import BindParameter, Case, ColumnElement, bindparam, case, dele
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
-from app import errors
+from app import errors, metrics
 from app.accounts import known
 from app.accounts.known import Place
 from app.audit import record
@@ -75,6 +75,7 @@ def counter(env: Env, pool: Pool, *, sub: str | None = None, nobody: str | None 
 def check(env: Env, counted: Counter) -> None:
     """Refuse while locked, where nothing can be guessed yet. Raises errors.LockedOut."""
     if _locked(env, counted.common) and (not known.is_known(env, counted.place) or _locked(env, counted.near or "")):
+        metrics.RATE_LIMITED.add("lockout")
         raise errors.LockedOut
 
 
@@ -128,6 +129,7 @@ def _opened(env: Env, counted: Counter) -> str:
         with env.transaction(counting=True):
             if _add(env, counted.near):
                 return counted.near
+    metrics.RATE_LIMITED.add("lockout")
     raise errors.LockedOut
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from app import errors
+from app import errors, metrics
 from app.accounts import limits
 from app.env import Env, Origin
 from app.models import Pool
@@ -38,4 +38,5 @@ def count_sign_up(env: Env, pool: Pool, origin: Origin) -> None:
         return
     key = env.keyed.digest("sign-ups", f"{pool.id} from {found}")
     if limits.next_number(env, key, limits.WINDOW) > env.settings.sign_ups_per_network:
+        metrics.RATE_LIMITED.add("sign_ups_of_network")
         raise errors.LimitExceeded

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, inspect, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app import metrics
 from app.audit import chain
 from app.env import Env
 from app.models import (
@@ -52,8 +53,14 @@ BATCH = 500
 
 def expired(env: Env) -> dict[str, int]:
     """Delete what has expired; how many rows of which table. A transaction per batch."""
-    forgotten = {model.__tablename__: _table(env, model, column, kept) for model, column, kept in UNTIL}
-    return {**forgotten, AuditEvent.__tablename__: chain.forget(env)}
+    began, deleted = env.ticks(), {}
+    for model, column, kept in UNTIL:
+        deleted[model.__tablename__] = _table(env, model, column, kept)
+    deleted[AuditEvent.__tablename__] = chain.forget(env)
+    metrics.SWEEPS.add()
+    metrics.SWEEP_SECONDS.add(by=env.ticks() - began)
+    metrics.LAST_SWEEP.set(env.now().timestamp())
+    return deleted
 
 
 def _table(env: Env, model: type[Any], column: InstrumentedAttribute[Any], kept: timedelta) -> int:
@@ -71,6 +78,7 @@ def _table(env: Env, model: type[Any], column: InstrumentedAttribute[Any], kept:
         idle = select(key).where(key.in_(found), column <= env.now() - kept).with_for_update(skip_locked=True)
         with env.transaction():
             gone = env.db.scalars(delete(model).where(key.in_(idle)).returning(key)).all()
+        metrics.SWEPT.add(model.__tablename__, by=len(gone))
         total += len(gone)
         if len(gone) < len(found):
             return total

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app import errors
+from app import errors, facts
 from app.accounts import recency
 from app.api.errors import UnrecognizedClient
 from app.api.registry import Operation
@@ -95,6 +95,11 @@ def identified(env: Env, operation: Operation, members: dict[str, Any], origin: 
         client = find.client(env, members["ClientId"], pool)
     if operation.who == "token" and "AccessToken" in members:
         user, session, client = _holder(env, operation, members["AccessToken"])
+    about = facts.current()
+    if client is not None:
+        about.client, about.pool = client.id, client.pool_id
+    if pool is not None:
+        about.pool = pool.id
     if operation.who == "signed" or (client is not None and client.confidential):
         origin = replace(origin, server=True)
     return Call(env, operation, members, origin, pool, client, user, session)

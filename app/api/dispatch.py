@@ -13,7 +13,7 @@ import orjson
 from flask import Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app import errors, web
+from app import errors, facts, web
 from app.api import audited, caller, registry, shapes, signature
 from app.api import errors as drawing
 from app.api.registry import OPERATIONS, TARGET, Operation
@@ -38,6 +38,8 @@ DEFAULT_HEADERS = "Content-Type, X-Amz-Target, X-Amz-User-Agent, Cache-Control, 
 
 def preflight() -> Response:
     """Any page may call: what protects the API is in each request, never in a cookie (reference: 1.4)."""
+    about = facts.current()
+    about.door, about.operation = "api", "preflight"
     asked = request.headers.get("Access-Control-Request-Headers", DEFAULT_HEADERS)
     headers = [*CORS, *PREFLIGHT, ("Access-Control-Allow-Headers", asked), ("x-amzn-RequestId", web.request_id())]
     return Response(b"", headers=headers, mimetype="text/plain")
@@ -47,12 +49,15 @@ def serve() -> Response:
     """Answer one operation, whatever happens on the way."""
     env = web.current_env()
     request_id = web.request_id()
+    about = facts.current()
+    about.door, about.operation = "api", "unknown"
     headers = [*CORS, ("x-amzn-RequestId", request_id)]
     found: Operation | None = None
     reply: dict[str, Any] | None = None
     refusal: Refusal | None = None
     try:
         found = _operation(request.headers.get("X-Amz-Target", ""))
+        about.operation = found.name
         reply = _administered(env, found) if found.who == "signed" else _asked(env, found)
         payload = b"" if found.output is None else orjson.dumps(reply or {})
     except Refusal as refused:
@@ -66,6 +71,7 @@ def serve() -> Response:
         else:
             registry.check_reply(found, reply)
     if refusal is not None:
+        about.outcome = refusal.code
         headers += drawing.headers(refusal)
         status = drawing.STATUS.get(refusal.code, 400)
         return Response(drawing.body(refusal), status, headers, content_type=CONTENT_TYPE)

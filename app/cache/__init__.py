@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from app import metrics
 from app.cache.version import Version
 
 T = TypeVar("T")
@@ -64,9 +65,11 @@ class Cache:
             self._ask()
         try:
             kept: T = self._values[key]
-            return kept
         except KeyError:
-            pass
+            metrics.CACHE_MISSES.add()
+        else:
+            metrics.CACHE_HITS.add()
+            return kept
         generation = self._generation
         value = make()
         with self._lock:
@@ -144,5 +147,6 @@ class Cache:
             self._asked = asked
 
     def _forget(self) -> None:
+        metrics.CACHE_DROPS.add()
         self._values.clear()
         self._generation += 1

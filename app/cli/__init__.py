@@ -103,7 +103,7 @@ def for_migrations() -> Flask:
 
 def _settings() -> Settings:
     settings = config.read(os.environ)
-    logging.config.dictConfig(logs.configuration(settings))
+    logs.configure(settings)
     return settings
 
 

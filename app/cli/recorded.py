@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from app import logs
+from app import facts, logs
 from app.audit import acting, chain, record
 from app.audit.masking import MASK, is_secret
 from app.env import Env
 from app.errors import Refusal
+from app.facts import Facts
 from app.pools import find
 
 
@@ -28,7 +29,7 @@ def command(env: Env) -> Iterator[None]:
     if named:
         with suppress(Refusal):
             call.pool_id = find.pool(env, named).id
-    with logs.during(logs.new_id()), acting.during(acting.Acting(acting.COMMAND_LINE, _os_user())):
+    with facts.during(Facts(logs.new_id())), acting.during(acting.Acting(acting.COMMAND_LINE, _os_user())):
         with record.administrative(env, call, reading=False):
             yield
     if call.written:

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from app import telemetry
 from app.crypto import base64url
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
@@ -100,7 +101,9 @@ class SigningKey:
         """The JWT with these claims, as they stand. `typ` says in its header what it is (RFC 7519, 5.1)."""
         head = self._head if typ is None else _head(self.kid, self.algorithm, {"typ": typ})
         signed = head + base64url.encode(orjson.dumps(dict(claims)))
-        return f"{signed}.{base64url.encode(self._sign(signed.encode('ascii')))}"
+        with telemetry.signing(self.algorithm):
+            signature = self._sign(signed.encode("ascii"))
+        return f"{signed}.{base64url.encode(signature)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import threading
+import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import argon2
 from argon2.exceptions import HashingError, VerificationError, VerifyMismatchError
 from argon2.low_level import error_to_str
 
-from app import errors
+from app import errors, metrics, telemetry
 
 _SALT_BYTES = 16
 _HASH_BYTES = 32
@@ -104,13 +105,23 @@ class Hasher:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=self._wait_seconds):
+        began = time.perf_counter()
+        metrics.HASHES_WAITING.add()
+        try:
+            mine = self._turns.acquire(timeout=self._wait_seconds)
+        finally:
+            metrics.HASHES_WAITING.add(by=-1)
+        metrics.HASH_WAITS.observe(time.perf_counter() - began)
+        if not mine:
+            metrics.HASHES_REFUSED.add("turn")
             raise errors.TooManyRequests("Too many requests")
         try:
-            yield
+            with telemetry.hashing():
+                yield
         except (HashingError, VerificationError) as failure:
             # A machine out of memory has not seen a wrong password: counting it as one would lock people out.
             if str(failure) == _OUT_OF_MEMORY:
+                metrics.HASHES_REFUSED.add("memory")
                 raise errors.TooManyRequests("Too many requests") from failure
             raise
         finally:

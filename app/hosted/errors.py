@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from app import error_page, errors, web
 from app.error_page import Mismatch
 from app.errors import Refusal
+from app.facts import current as current_facts
 from app.hosted import theme
 from app.hosted.forms import PlainForm
 from app.models import Pool
@@ -225,6 +226,7 @@ def page(code: str, mismatch: Mismatch | None = None) -> Response:
     """The error page. A code that it does not know gets general words: what is in a query is never repeated."""
     code = code if code in PAGES else "error"
     words = PAGES[code]
+    current_facts().outcome = code
     if words.status < 500 and words.status != 200:  # what is worse has been logged whole
         log.info("answered with the error page: %s", code)
     if not web.current_env().settings.development:

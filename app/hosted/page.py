@@ -20,6 +20,7 @@ from flask import Blueprint, Response, request
 from app import error_page, web
 from app.env import Env
 from app.errors import Refusal, ServiceUnavailable, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
+from app.facts import current as current_facts
 from app.hosted import errors, memory, theme
 from app.hosted.errors import Stop
 from app.hosted.forms import PlainForm
@@ -68,6 +69,7 @@ def page(
                     except (SessionExpired, SessionInvalid):
                         return _protected(client, _over(client))
                     except Refusal as refusal:
+                        current_facts().outcome = type(refusal).__name__
                         problem, status = errors.tell(refusal, form, client.pool), errors.status_of(refusal)
                 said = {"problem": problem} if problem else {}
             shown = {"application": client.name, "form": form, **said, **(facts(client) if facts else {})}
@@ -91,6 +93,7 @@ def asking(env: Env, *, for_any_client: bool) -> Client:
         raise Stop("unknown_client", error_page.unknown_client(env, pool, client_id)) from None
     if "code" not in client.oauth_flows and not for_any_client:
         raise Stop("no_pages")
+    current_facts().client = client.id
     redirect_uri = _once("redirect_uri")
     if redirect_uri is not None and not client.redirects_to(redirect_uri):
         raise Stop("redirect_mismatch", error_page.redirect_uri(client, redirect_uri))

@@ -13,7 +13,7 @@ from email.utils import formatdate, make_msgid
 from functools import partial
 from html import unescape
 
-from app import errors
+from app import errors, telemetry
 from app.config import Settings
 from app.env import Message
 from app.policy.mailbox import bare, mailbox
@@ -52,7 +52,7 @@ class Smtp:
     def _deliver(self, message: Message) -> None:
         try:
             mail = self._mail(message)
-            with self._connect() as server:
+            with telemetry.calling("send mail", self._settings.smtp_host), self._connect() as server:
                 # The address as it is: out of the header, "a@example.com, b@example.com" would be two recipients.
                 server.send_message(mail, to_addrs=[message.to])
         except (OSError, smtplib.SMTPException, ValueError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
+from app import metrics
 from app.env import Env, Message
 from app.models import Pool, User
 from app.policy import unbuilt
@@ -196,4 +197,13 @@ def _address_in(source_arn: str) -> str | None:
 def sending(env: Env, message: Message) -> Callable[[], None]:
     """The act of sending, for `env.after_commit`."""
     sender = env.mail if message.channel == "email" else env.sms
-    return lambda: sender.send(message)
+
+    def send() -> None:
+        try:
+            sender.send(message)
+        except Exception:
+            metrics.MESSAGES.add(message.channel, "failed")
+            raise
+        metrics.MESSAGES.add(message.channel, "sent")
+
+    return send

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from flask import Response, abort, request, url_for
 
-from app import error_page, web
+from app import error_page, facts, web
 from app.env import Env
 from app.errors import Refusal, UnknownPool
 from app.models import Pool
@@ -328,6 +328,7 @@ def _sign_in_page(asked: Asked) -> str:
 
 def _to_client(asked: Asked, answer: Pairs) -> Response:
     """With `state` as it came, and `iss`, by which a client of several servers knows whose answer this is."""
+    facts.current().outcome = dict(answer).get("error", "")
     # Two states cannot both be sent back.
     state = asked.get("state") if asked.count("state") == 1 else None
     pairs = [*answer, *([("state", state)] if state else []), ("iss", claims.issuer(asked.env.settings, asked.pool))]

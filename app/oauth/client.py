@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidClientError, InvalidRequestError
 
-from app import errors
+from app import errors, facts
 from app.crypto.seal import same
 from app.env import Env
 from app.models import Client, Pool
@@ -89,9 +89,11 @@ def known(env: Env, pool: Pool, client_id: str) -> OAuthClient | None:
     if not _CLIENT_ID.fullmatch(client_id):
         return None
     try:
-        return OAuthClient(env, find.client(env, client_id, pool))
+        row = find.client(env, client_id, pool)
     except errors.UnknownClient:
         return None
+    facts.current().client = row.id
+    return OAuthClient(env, row)
 
 
 def authenticate(

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 from flask import Response, request
 
+from app import facts
+
 CORS = (("Access-Control-Allow-Origin", "*"),)
 NEVER_KEPT = (("Cache-Control", "no-store"), ("Pragma", "no-cache"))
 JSON = (("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"))
@@ -20,6 +22,8 @@ _EMPTY_HEADERS = [*NEVER_KEPT, *CORS]
 
 
 def json(body: dict[str, Any], status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
+    if "error" in body:
+        facts.current().outcome = body["error"]
     return Response(orjson.dumps(body), status, [*_JSON_HEADERS, *headers])
 
 

@@ -17,7 +17,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from flask import Request, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app import web
+from app import facts, web
 from app.env import Env
 from app.oauth import client, replies
 from app.oauth.client import OAuthClient
@@ -73,7 +73,9 @@ class Server(AuthorizationServer):
     def get_token_grant(self, request: OAuth2Request) -> BaseGrant:
         if not request.form.get("grant_type"):
             raise InvalidRequestError("The parameter grant_type is missing.")
-        return super().get_token_grant(request)
+        grant = super().get_token_grant(request)
+        facts.current().operation = f"token:{str(grant.GRANT_TYPE).rpartition(':')[2]}"
+        return grant
 
     def authenticate_client(
         self, request: OAuth2Request, methods: Collection[str], endpoint: str = "token"

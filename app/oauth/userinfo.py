@@ -6,7 +6,7 @@ from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Response, request
 
-from app import errors, web
+from app import errors, facts, web
 from app.models import Pool
 from app.oauth import replies
 from app.oauth.server import FORM, form
@@ -40,6 +40,7 @@ def userinfo() -> Response:
     try:
         verified = verify.access_token(env, token, scope="openid", pool_of=_no_other_pool, only=pool)
         client = find.client(env, verified.claims["client_id"], pool)
+        facts.current().client = client.id
     except errors.ScopeMissing:
         return _challenge(401, "invalid_token", WITHOUT_OPENID)
     except (errors.NotAuthorized, errors.UserNotFound, errors.UnknownClient):

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from flask import Response, request
 
-from app import web
+from app import facts, web
 from app.crypto import base64url
 from app.env import Env
 from app.errors import ServiceUnavailable
@@ -28,6 +28,7 @@ from app.web import Wsgi
 
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/.well-known/jwks.json"
+OPERATIONS = {DISCOVERY: "discovery", JWKS: "jwks"}
 MAX_AGE = 300
 """Seconds for which anybody may keep a document; a new key is published well before it signs."""
 assert MAX_AGE < keys.PUBLISHED_AHEAD.total_seconds()  # noqa: S101 - a wrong number must not be started
@@ -74,6 +75,9 @@ class Prepared:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         document = environ.get(PREPARED) or prepared(self._env, environ)
         if document is not None:
+            path, about = environ["PATH_INFO"], facts.current()
+            about.door, about.operation = "oauth", OPERATIONS[path[path.index("/.well-known/") :]]
+            about.pool = path.split("/", 2)[1]
             return document(environ, start_response)
         return self._wsgi(environ, start_response)
 

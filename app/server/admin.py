@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from app.metrics import exposition
 from app.server.kinds import HEALTH
 from app.web import Wsgi
 
-KNOWN = b"/healthz, /readyz\n"
+METRICS = "/metrics"
+KNOWN = b"/healthz, /readyz, /metrics\n"
 
 
 class Admin:
@@ -23,5 +25,7 @@ class Admin:
         path = environ["PATH_INFO"]
         if path in HEALTH:
             return self._wsgi(environ, start_response)
+        if path == METRICS:
+            return exposition.application(environ, start_response)
         start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", str(len(KNOWN)))])
         return [KNOWN]

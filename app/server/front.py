@@ -13,17 +13,20 @@ import ipaddress
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
+from app import metrics
+from app.facts import Facts
 from app.health import DRAINING
 from app.server import refusals
 from app.server.lanes import AtOnce, Lane
 from app.server.refusals import Refusal
-from app.web import Wsgi
+from app.web import BEGAN, Wsgi
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +51,22 @@ Choose = Callable[[dict[str, Any], bytes], Lane | AtOnce]
 class Front:
     """The requests of one process. `received` is what granian calls; start() begins the threads."""
 
-    def __init__(self, wsgi: Wsgi, lanes: Iterable[Lane], choose: Choose, ticks: Callable[[], float]) -> None:
-        """`choose` names the lane of a request, by environment and body. `ticks` is a monotonic clock in seconds."""
+    def __init__(
+        self,
+        wsgi: Wsgi,
+        lanes: Iterable[Lane],
+        choose: Choose,
+        ticks: Callable[[], float],
+        over: Callable[[Facts], None] = lambda facts: None,
+    ) -> None:
+        """`choose` names the lane of a request, by environment and body. `ticks` is a monotonic clock in seconds.
+        `over` is told of each request that was refused."""
         self.wsgi = wsgi
         self.draining = False
         self.lanes = tuple(lanes)
         self.choose = choose
         self.ticks = ticks
+        self.over = over
         self._reading: set[Exchange] = set()
         self._promised = 0
         self._promising = threading.Lock()
@@ -133,6 +145,7 @@ class Front:
                 exchange.answer_refusal(refusals.SLOW)
         for lane in self.lanes:
             lane.refuse_overdue()
+            metrics.slots(lane.name, lane.running, lane.waiting)
 
     def _look(self) -> None:
         pause = threading.Event()
@@ -286,6 +299,7 @@ class Exchange:
     def queue(self, body: bytes) -> None:
         self.environ["wsgi.input"] = BytesIO(body)
         self.arrived = self._front.ticks()
+        self.environ[BEGAN] = time.perf_counter()
         self._front.choose(self.environ, body).offer(self)
 
     def run(self) -> None:
@@ -322,9 +336,11 @@ class Exchange:
         self.answer_refusal(refusals.BUSY)
 
     def answer_refusal(self, refusal: Refusal) -> None:
-        status, headers, body = refusals.drawn(refusal, self.environ)
+        facts = refusals.facts(refusal, self.environ)
+        status, headers, body = refusals.drawn(refusal, self.environ, facts.request_id)
         self._proto.response_bytes(status, headers, body)
         self._watcher.done()
+        self._front.over(facts)
 
 
 def _as_wsgi(path: str) -> str:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from app import logs
+from app.facts import Facts
 
-log = logging.getLogger("cognate.access")
-
-LINE = "%s %s %s %s refused (%s) [%s]"
 RETRY_AFTER = "1"
 """Seconds (RFC 9110, 10.2.3)."""
 
@@ -85,18 +83,17 @@ _SAFE: Headers = [
 ]
 
 
-def drawn(refusal: Refusal, environ: dict[str, Any]) -> tuple[int, Headers, bytes]:
+def facts(refusal: Refusal, environ: dict[str, Any]) -> Facts:
+    """What the access log and the metrics are told of a request that was refused here."""
+    found = Facts(logs.new_id())
+    found.door, found.operation, found.outcome = "server", "refused", refusal.reason
+    found.method, found.path = environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "-")
+    found.peer, found.status, found.ended = environ.get("REMOTE_ADDR", "-"), str(refusal.status), time.time()
+    return found
+
+
+def drawn(refusal: Refusal, environ: dict[str, Any], request_id: str) -> tuple[int, Headers, bytes]:
     """Status, headers and body of a refusal, as the door of this request draws its errors."""
-    request_id = logs.new_id()
-    log.info(
-        LINE,
-        environ.get("REMOTE_ADDR", "-"),
-        environ.get("REQUEST_METHOD", "-"),
-        environ.get("PATH_INFO", "-"),
-        refusal.status,
-        refusal.reason,
-        request_id,
-    )
     headers: Headers = [("X-Request-Id", request_id), *_SAFE]
     if refusal.status == 503:
         headers.append(("Retry-After", RETRY_AFTER))

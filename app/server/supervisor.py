@@ -18,7 +18,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as BaseLogger
 
-from app import create_app, installation, readiness
+from app import create_app, installation, metrics, readiness
 from app.config import Settings, SettingsError
 from app.installation import Secrets
 from app.server import transport, worker
@@ -38,6 +38,7 @@ def serve(settings: Settings) -> None:
     SystemExit at the end."""
     addresses, secrets = check(settings)
     installation.tls_files(settings)
+    metrics.prepare(settings)
     Supervisor(Application(settings, secrets, addresses)).run()
 
 

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from gunicorn.workers.base import Worker as BaseWorker
 
-from app import create_app, installation
-from app.access_log import Logged
+from app import create_app, installation, observation
 from app.accounts import sweep
 from app.audit import linker
 from app.background import Background
 from app.config import forget_secrets
 from app.env import Env
 from app.errors import ServiceUnavailable
+from app.facts import Facts
 from app.pools import domains
 from app.server.admin import Admin
 from app.server.front import Front
@@ -37,10 +37,10 @@ from app.server.kinds import Kinds
 from app.server.lanes import Lane
 from app.server.transport import Listening
 from app.tokens import keys
-from app.web import Wsgi
+from app.web import Application
 
 if TYPE_CHECKING:
-    from app.server.supervisor import Application
+    from app.server import supervisor
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ SIGNALS = frozenset((signal.SIGTERM, signal.SIGQUIT, RETIRE))
 class Worker(BaseWorker):
     """What the supervisor (gunicorn's arbiter) makes of each fork."""
 
-    app: Application
+    app: supervisor.Application
 
     def init_process(self) -> None:
         """Serve until told to stop. Called in the new process."""
@@ -108,8 +108,8 @@ class Worker(BaseWorker):
         # This process has read them, and whatever prints its environment now shows none. The parent keeps them, for
         # the worker that takes this one's place.
         forget_secrets(os.environ)
-        wsgi = Logged(app.wsgi_app) if settings.access_log else app.wsgi_app
-        front = _front(app.extensions["cognate"], wsgi)
+        observation.start(app)
+        front = _front(app)
         front.start()
         self._fronts = [front]
         ended = threading.Event()
@@ -137,6 +137,7 @@ class Worker(BaseWorker):
         while not front.idle and time.monotonic() < until:
             self._beat(front)
             time.sleep(0.02)
+        observation.stop(app)
 
     def _listen_for_operators(self, app: Flask) -> None:
         """On the admin port, by threads of its own, until the process ends."""
@@ -158,13 +159,19 @@ class Worker(BaseWorker):
             self.notify()
 
 
-def _front(env: Env, wsgi: Wsgi) -> Front:
+def _front(app: Application) -> Front:
+    env: Env = app.extensions["cognate"]
     settings = env.settings
     health = Lane("health", 1, longest_wait=10.0, ticks=time.monotonic)
     passwords = Lane("passwords", settings.password_threads, longest_wait=settings.hash_patience, ticks=time.monotonic)
     others = Lane("requests", settings.threads, longest_wait=5.0, ticks=time.monotonic)
     kinds = Kinds(env, health=health, passwords=passwords, others=others)
-    return Front(wsgi, (health, passwords, others), kinds, time.monotonic)
+
+    def over(facts: Facts) -> None:
+        if app.when_over is not None:
+            app.when_over(facts)
+
+    return Front(app.wsgi_app, (health, passwords, others), kinds, time.monotonic, over)
 
 
 def _keep_little_memory() -> None:

@@ -7,14 +7,14 @@ meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from app import errors, triggers
+from app import errors, metrics, triggers
 from app.accounts import devices, factors, find, lockout, nobody
 from app.accounts.find import Found
 from app.audit import record
@@ -135,7 +135,7 @@ def begin(env: Env, client: Client, *, flow: str, given: Mapping[str, str], orig
     unbuilt.demand_no_trigger(client.pool, "pre_authentication")
     # What is made up takes some microseconds less than what is read. (A password that is wrong costs a hash for
     # everybody, whose own noise is larger.)
-    with env.in_steps(client.hides_users and plan.FIRST.get(flow) != password.NAME):
+    with _counted(client), env.in_steps(client.hides_users and plan.FIRST.get(flow) != password.NAME):
         return _begin(env, client, flow, given, origin)
 
 
@@ -240,7 +240,7 @@ def answer(
     module = CHALLENGES.get(challenge)
     if module is None:
         raise errors.InvalidParameter(f"The challenge {challenge} is not available in this version of Cognate.")
-    with env.in_steps(client.hides_users and challenge in BEFORE_ANY_PROOF | WITHOUT_SESSION):
+    with _counted(client), env.in_steps(client.hides_users and challenge in BEFORE_ANY_PROOF | WITHOUT_SESSION):
         if challenge == password_srp.NAME and not session:
             sign_in = _recovered(env, client, given, origin)
         elif challenge in WITHOUT_SESSION:
@@ -303,12 +303,25 @@ def settle(env: Env, granted: Granted) -> User:
     """
     unbuilt.demand_no_trigger(granted.sign_in.pool, "pre_authentication", "post_authentication")
     sign_in = granted.sign_in
-    user, counted = _accept(env, sign_in, granted.proof)
+    with _counted(sign_in.client):
+        user, counted = _accept(env, sign_in, granted.proof)
+    pool_id = sign_in.pool.id
+    env.after_commit(lambda: metrics.sign_in(pool_id, "granted"))
     if counted:
         lockout.forget(env, sign_in.failures)
     client_id, met = sign_in.client.id, list(granted.proven)
     record.event(env, sign_in.pool, record.SIGN_IN, sub=user.sub, client=client_id, flow=sign_in.flow, met=met)
     return user
+
+
+@contextmanager
+def _counted(client: Client) -> Iterator[None]:
+    """Count a refusal as the end of a sign-in."""
+    try:
+        yield
+    except errors.Refusal as refused:
+        metrics.sign_in(client.pool_id, type(refused).__name__)
+        raise
 
 
 def named(given: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from app import errors
+from app import errors, metrics
 from app.env import Env
 from app.models import Client
 from app.policy import unbuilt
@@ -109,6 +109,7 @@ def derive(
     # Verifiers that know no difference between the keys of a pool are told that it is an access token.
     typ = claims.ACCESS_TYPE if wanted == "access" else None
     token = keys.of(env, client.pool).signer(wanted, now).sign(made, typ=typ)
+    metrics.TOKENS.add("derived")
     return Derived(token, wanted, made["exp"] - claims.seconds(now), scope)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
-from app import errors
+from app import errors, metrics
 from app.crypto import jose
 from app.db import orphaned, table
 from app.env import Env, Origin
@@ -163,10 +163,14 @@ def signed(
         ),
         typ=claims.ACCESS_TYPE if audience is not None else None,
     )
+    metrics.TOKENS.add("access")
+    if refresh is not None:
+        metrics.TOKENS.add("refresh")
     identity = None
     scopes = scope.split()
     everything = not oauth and claims.API_SCOPE in scopes
     if everything or "openid" in scopes:
+        metrics.TOKENS.add("id")
         signer = ours.signer("id", now)
         identity = signer.sign(
             claims.of_id(
@@ -212,6 +216,7 @@ def for_machine(env: Env, client: Client, scope: str, *, audience: str | None = 
             typ=claims.ACCESS_TYPE if audience is not None else None,
         )
     )
+    metrics.TOKENS.add("machine")
     return Tokens(access=access, expires_in=int(client.access_validity.total_seconds()), scope=scope)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
 
-from app import errors
+from app import errors, metrics
 from app.audit import record
 from app.crypto.base64url import encode
 from app.crypto.seal import same
@@ -272,5 +272,6 @@ def _refuse_reuse(env: Env, client: Client, session: LoginSession) -> None:
     refusal = errors.RefreshTokenReuse()
     told = {"sub": session.user_sub, "target": f"session/{session.id}", "client": client.id}
     record.event(env, client.pool, "RefreshTokenReused", refusal=refusal, **told)
+    env.after_commit(metrics.REFRESH_REUSE.add)
     env.after_commit(lambda: log.warning("session %s has ended: a used refresh token came back", session.id))
     raise refusal

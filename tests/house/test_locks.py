@@ -91,10 +91,11 @@ def group(name: str) -> Iterator[Requirement]:
 def wanted(lock: str) -> list[Requirement]:
     """What `make lock` writes a lock for."""
     project = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+    extra = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["otel"]]
     return {
         "requirements.lock": project,
         "requirements-build.lock": list(group("build")),
-        "requirements-dev.lock": [*project, *group("dev")],
+        "requirements-dev.lock": [*project, *extra, *group("dev")],
     }[lock]
 
 

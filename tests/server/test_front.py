@@ -298,8 +298,8 @@ def test_each_door_has_its_own_words(
     served: Served, headers: tuple[tuple[str, str], ...], path: str, kind: str, member: str
 ) -> None:
     environ = {"PATH_INFO": path} | {"HTTP_" + name.upper().replace("-", "_"): value for name, value in headers}
-    status, answered, body = refusals.drawn(refusals.BUSY, environ)
+    status, answered, body = refusals.drawn(refusals.BUSY, environ, "an id")
     found = dict(answered)
     assert status == 503 and found["Retry-After"] == "1" and found["Cache-Control"] == "no-store"
     assert found["Content-Type"] == kind and member in body.decode()
-    assert found["X-Request-Id"]
+    assert found["X-Request-Id"] == "an id"

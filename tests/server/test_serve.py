@@ -21,9 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from werkzeug.test import Client
 
-from app import access_log, config, logs
+from app import config, logs
 from app.config import PREFIX, Settings
 from tests.cli.conftest import KEY_TEXT
 from tests.ports import free_port
@@ -142,17 +141,6 @@ Serve = Callable[..., Running]
 
 
 # -- without a process -----------------------------------------------------------------------------------------
-
-
-def test_the_access_log_has_no_query(caplog: pytest.LogCaptureFixture) -> None:
-    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        start_response("404 Not Found", [])
-        return []
-
-    with caplog.at_level("INFO", logger="cognate.access"):
-        Client(access_log.Logged(app)).get("/a?code=secret", environ_base={"REMOTE_ADDR": "127.0.0.1"})
-    (line,) = caplog.messages
-    assert re.fullmatch(r"[-\d]+ [:\d]+ [-+]\d{4} 127\.0\.0\.1 GET /a 404 \d+\.\d ms \[-\]", line)
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
