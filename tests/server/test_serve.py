@@ -315,7 +315,8 @@ def test_nothing_secret_is_logged_even_when_everything_is(server: Serve) -> None
     # What was printed for whoever started the demo is no log.
     logged = "\n".join(line for line in running.log.splitlines() if not line.startswith("  "))
     assert f"GET {pool}/login 200" in logged or f"GET {pool}/login 4" in logged
-    assert re.search(rf"127\.0\.0\.1 POST {re.escape(pool)}/oauth2/token 200 \d+\.\d ms \[[-0-9a-f]{{36}}\]", logged)
+    token = rf"POST {re.escape(pool)}/oauth2/token 200 [\d.]+ ms peer=127\.0\.0\.1 "
+    assert re.search(rf" INFO \[[-0-9a-f]{{36}}\] cognate\.access: {token}", logged)
     for secret in (
         token,
         token.split(".")[2],
