@@ -38,6 +38,7 @@ from app.messaging.outbox import Outbox
 from app.models import Revision
 from app.oauth import well_known
 from app.outages import Outages
+from app.throttling import counters
 from app.triggers import Functions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,6 +95,7 @@ def create_app(
     opened = secrets or installation.open_secrets(app, seal)
     app.secret_key = opened.cookies if opened else None
     outages = Outages(ticks)
+    keyed = KeyedHash(opened.hashes) if opened else _Unopened()
     env = Env(
         settings=settings,
         sessions=db.session,
@@ -101,7 +103,7 @@ def create_app(
         ticks=ticks,
         random=codes,
         seal=seal,
-        keyed=KeyedHash(opened.hashes) if opened else _Unopened(),
+        keyed=keyed,
         hasher=Hasher(
             memory_kib=settings.argon2_memory_kib,
             time_cost=settings.argon2_time,
@@ -114,6 +116,7 @@ def create_app(
         triggers=triggers or Functions(),
         fetch=fetch,
         cache=_cache(app, settings, ticks, outages, serving=background is not None),
+        counters=counters.of(settings, ticks=ticks, now=now, engine=lambda: db.engine, outages=outages, keyed=keyed),
         outages=outages,
         reading_options=reading_options(settings.database_url),
         later=unseen or at_once,

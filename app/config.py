@@ -33,6 +33,15 @@ OF_POSTGRESQL = ("database_statement_timeout", "database_idle_in_transaction_tim
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 WEAKEST_MEMORY_KIB, WEAKEST_WORK = 7168, 7168 * 5
 """The cheapest Argon2id that OWASP's Password Storage Cheat Sheet names: memory, and memory times passes."""
+USUAL_LIMITS = {
+    "sign_ups_per_network": 300,
+    "codes_per_address": 20,
+    "requests_per_address": 300,
+    "requests_per_account": 120,
+    "requests_per_client": 100,
+    "provisioned_limits": True,
+}
+"""In production, where they are not set."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,12 @@ def _of_several_hosts(value: str) -> URL | None:
         raise ValueError("a list of hosts")
     named = [(host[1].strip("[]"), host[2] or "5432") for host in hosts if host]
     return url.update_query_dict({"host": ",".join(name for name, _ in named), "port": ",".join(p for _, p in named)})
+
+
+def _storage(value: str) -> str:
+    if value in ("memory", "database") or re.fullmatch(r"(redis|rediss|redis\+[a-z+]+)://\S+", value):
+        return value
+    raise ValueError("memory, database, or a URL that begins with redis:// or rediss://")
 
 
 def _sqlite(path: Path) -> str:
@@ -297,6 +312,35 @@ class Settings:
         "codes in an hour to an address that is not proven, and wrong ones that come back; 0: any number; "
         "unset: 20, in development 0",
     )
+    requests_per_address: int | None = _setting(
+        None,
+        _number(0, 1_000_000),
+        "requests of one category in a minute, by strangers of one IPv4 address or IPv6 /56 to one pool; "
+        "0: any number; unset: 300, in development 0",
+    )
+    requests_per_account: int | None = _setting(
+        None,
+        _number(0, 1_000_000),
+        "requests of one category in a minute, by the holder of an account's tokens, or by one network with its name; "
+        "0: any number; unset: 120, in development 0",
+    )
+    requests_per_client: int | None = _setting(
+        None,
+        _number(0, 1_000_000),
+        "requests of one category in a second, by one app client; 0: any number; unset: 100, in development 0",
+    )
+    provisioned_limits: bool | None = _setting(
+        None,
+        _switch,
+        "whether each pool has Cognito's requests per second of each category (GetProvisionedLimit); unset: on, in "
+        "development off",
+    )
+    rate_limit_storage: str = _setting(
+        "memory",
+        _storage,
+        "where requests are counted: memory (each worker by itself), database, or the URL of a Redis",
+        secret=True,
+    )
     smtp_host: str = _setting(
         "",
         _matching(r"[0-9A-Za-z.:_-]+", "an address or a host name"),
@@ -340,10 +384,10 @@ class Settings:
         if self.database_lock_timeout is None:
             # Each transaction of SQLite waits for the one writer's place; PostgreSQL's wait for rows that few need.
             object.__setattr__(self, "database_lock_timeout", 5.0 if self.sqlite else 2.0)
-        for name, usual in (("sign_ups_per_network", 300), ("codes_per_address", 20)):
+        for name, usual in USUAL_LIMITS.items():
             if getattr(self, name) is None:
                 # Tests of an application sign up thousands from one address, and the same one over and over.
-                object.__setattr__(self, name, 0 if self.development else usual)
+                object.__setattr__(self, name, type(usual)() if self.development else usual)
         self._refuse_contradictions()
         if self.mode == "production":
             self._refuse_development()

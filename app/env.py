@@ -123,6 +123,16 @@ class Keyed(Protocol):
     def number(self, purpose: str, value: str, size_bytes: int) -> bytes: ...
 
 
+class Counters(Protocol):
+    """Counts requests within windows of time (app.throttling.counters)."""
+
+    def hit(self, key: tuple[str, ...], amount: int, seconds: int) -> float | None:
+        """Count one; None if it is among the first `amount` of its window, else the seconds until that ends."""
+
+    def used_up(self, key: tuple[str, ...], amount: int, seconds: int) -> float | None:
+        """What `hit` would say, without counting."""
+
+
 class Hasher(Protocol):
     """Slow password hashing (app.crypto.passwords.Hasher)."""
 
@@ -160,6 +170,8 @@ class Env:
     fetch: Fetch
     """Never inside a transaction: it takes seconds."""
     cache: Cache
+    counters: Counters
+    """Never inside a transaction: they may have one of their own."""
     outages: Outages
     reading_options: Mapping[str, Any]
     """Execution options of a connection that only reads (app.db.reading_options)."""

@@ -45,7 +45,7 @@ class Mismatch:
         return f"{self.parameter} {quoted(self.given)} is not one of {self.of}{told}. {self.advice}"
 
 
-Draw = Callable[[str, Mismatch | None], Response]
+Draw = Callable[[str, Mismatch | None, int | None], Response]
 
 
 def drawn_by(app: Flask, draw: Draw) -> None:
@@ -53,12 +53,13 @@ def drawn_by(app: Flask, draw: Draw) -> None:
     app.extensions["cognate_error_page"] = draw
 
 
-def answer(code: str, mismatch: Mismatch | None = None) -> Response:
-    """The error page that has words for this code, with status 400 or what else its words say."""
+def answer(code: str, mismatch: Mismatch | None = None, retry_after: int | None = None) -> Response:
+    """The error page that has words for this code, with status 400 or what else its words say, and after how many
+    seconds to try again."""
     if mismatch is not None:
         log.warning("%s: %s", code, mismatch)
     draw: Draw = current_app.extensions["cognate_error_page"]
-    return draw(code, mismatch)
+    return draw(code, mismatch, retry_after)
 
 
 def unknown_client(env: Env, pool: Pool, client_id: str) -> Mismatch:

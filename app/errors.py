@@ -20,6 +20,8 @@ class Refusal(Exception):
     field: str | None = None
     keep: ClassVar[bool] = False
     """True where the way to the refusal wrote something that must outlive it, such as a counted failure."""
+    retry_after: int | None = None
+    """Seconds after which it is worth trying again; None where time alone changes nothing."""
 
     def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
         self.message = message if message is not None else type(self).message
@@ -62,6 +64,7 @@ class InvalidParameter(Refusal):
 
 class TooManyRequests(Refusal):
     message = "Too many requests"
+    retry_after = 1
 
 
 class LimitExceeded(Refusal):
@@ -108,8 +111,7 @@ class ServiceUnavailable(Refusal):
     been done. The model has no error for it; SDKs of AWS repeat whatever is answered with 503."""
 
     message = "The service is temporarily unavailable; please try again."
-    retry_after: ClassVar[int] = 2
-    """Seconds that a caller is asked to wait."""
+    retry_after = 2
 
 
 # -- of the model: people and their passwords ------------------------------------------------------------------
@@ -344,10 +346,30 @@ class CodeUsed(ExpiredCode):
     keep = False
 
 
+class SecretRefused(NotAuthorized):
+    """A client's secret, or a hash made with it, that is missing or wrong."""
+
+
+class RateLimited(TooManyRequests):
+    """More requests than the server takes from this caller (throttling.callers)."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class TooOften(LimitExceeded):
+    """What may be done a number of times in an hour (accounts.limits, accounts.networks)."""
+
+    # Never what is left of the hour: it would tell a stranger when the owner of a name has last done something.
+    retry_after = 3600
+
+
 class TooManyCodes(TooManyRequests):
-    """Sign-in codes that were sent to one user within the hour (accounts.limits)."""
+    """Codes that were sent to one user within the hour (accounts.limits), where the API has no LimitExceeded."""
 
     message = "Attempt limit exceeded, please try after some time."
+    retry_after = 3600
 
 
 class SignUpClosed(NotAuthorized):

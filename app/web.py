@@ -268,12 +268,15 @@ def pool_id_while_away() -> str | None:
     return pool_id or find.id_by_host_while_away(current_env(), request.host)
 
 
+def ip() -> str:
+    """The address that this request comes from, as far as the connection tells (and the proxies that are believed)."""
+    return request.remote_addr or ""
+
+
 def origin() -> Origin:
     """Who is asking, as far as the connection tells (and the proxies that are believed); at the pages of a pool also
     what the browser is known by."""
-    return Origin(
-        ip=request.remote_addr or "", user_agent=request.headers.get("User-Agent", "")[:512], marks=_browser_marks()
-    )
+    return Origin(ip=ip(), user_agent=request.headers.get("User-Agent", "")[:512], marks=_browser_marks())
 
 
 def request_id() -> str:

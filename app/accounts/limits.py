@@ -41,7 +41,7 @@ def count(env: Env, pool: Pool, what: str, who: str, place: Place | None = None)
 
     Strangers can use up what a name alone is needed for. Then a call from a `place` where the user is known counts by
     itself, up to the same limit. The count stays only if the transaction is committed: a refusal that is to be counted
-    must be one with `keep`. Raises errors.LimitExceeded.
+    must be one with `keep`. Raises errors.TooOften.
     """
     if next_number(env, _key(env, pool, what, who), WINDOW) <= PER_HOUR[what]:
         return
@@ -49,18 +49,18 @@ def count(env: Env, pool: Pool, what: str, who: str, place: Place | None = None)
         if next_number(env, _key(env, pool, what, who, place), WINDOW) <= PER_HOUR[what]:
             return
     metrics.RATE_LIMITED.add(what)
-    raise errors.LimitExceeded
+    raise errors.TooOften
 
 
 def check(env: Env, pool: Pool, what: str, who: str, place: Place | None = None) -> None:
-    """Refuse what `count` would refuse, before slow work is done for it. Raises errors.LimitExceeded."""
+    """Refuse what `count` would refuse, before slow work is done for it. Raises errors.TooOften."""
     if not _used_up(env, _key(env, pool, what, who), PER_HOUR[what]):
         return
     if place is not None and known.is_known(env, place):
         if not _used_up(env, _key(env, pool, what, who, place), PER_HOUR[what]):
             return
     metrics.RATE_LIMITED.add(what)
-    raise errors.LimitExceeded
+    raise errors.TooOften
 
 
 def next_number(env: Env, key: str, window: timedelta) -> int:

@@ -25,6 +25,7 @@ from app.models import (
     OutboxMessage,
     PasskeyRegistration,
     Password,
+    RateCounter,
     Spent,
     Throttle,
 )
@@ -43,6 +44,7 @@ UNTIL: tuple[tuple[type[Any], InstrumentedAttribute[Any], timedelta], ...] = (
     # hash is only something to steal. The user stays, in FORCE_CHANGE_PASSWORD, and can be invited again; for a month
     # he is told why it is refused. Users who never confirmed stay too, as in Cognito (reference: 4.2).
     (Password, Password.expires_at, timedelta(days=30)),
+    (RateCounter, RateCounter.expires_at, timedelta()),
     (Spent, Spent.expires_at, timedelta()),
     (Throttle, Throttle.expires_at, timedelta()),
 )

@@ -76,6 +76,20 @@ class Call:
             raise LookupError(f"{self.operation.name} has no access token")
         return self._session
 
+    @property
+    def counted(self) -> dict[str, Any]:
+        """Whose requests this is one of, for throttling.callers. Whoever has an access key is counted by pool alone."""
+        if self.operation.who == "signed":
+            return {"pool": self._pool, "server": True}
+        given = self.members.get("AuthParameters") or self.members.get("ChallengeResponses") or {}
+        return {
+            "server": self.origin.server,
+            "pool": self._client.pool if self._client is not None else self._pool,
+            "client": self._client,
+            "user": self._user,
+            "name": self.members.get("Username") or given.get("USERNAME"),
+        }
+
     def demand_recent_sign_in(self) -> None:
         """That the access token is of a sign-in which its pool takes for recent. Raises errors.SignInTooOld."""
         recency.demand(self.env, self.client.pool, self.session)
@@ -155,11 +169,11 @@ def check_secret_hash(env: Env, client: Client, given: str | None, names: Iterab
     """Refuse unless the hash was made with one of the client's secrets over one of these names (reference: 3.3).
 
     A hash for a client without secret is refused too: whoever sends it believes in a protection that is not there.
-    Raises errors.NotAuthorized.
+    Raises errors.SecretRefused.
     """
     if given is None:
         if client.confidential:
-            raise errors.NotAuthorized(f"Client {client.id} is configured with secret but SECRET_HASH was not received")
+            raise errors.SecretRefused(f"Client {client.id} is configured with secret but SECRET_HASH was not received")
         return
     secrets = client_secrets.of(env, client)
     for name in names:
@@ -167,11 +181,11 @@ def check_secret_hash(env: Env, client: Client, given: str | None, names: Iterab
             made = hmac.digest(secret.encode("utf-8"), (name + client.id).encode("utf-8"), hashlib.sha256)
             if same(base64.b64encode(made).decode("ascii"), given):
                 return
-    raise errors.NotAuthorized(f"Unable to verify secret hash for client {client.id}")
+    raise errors.SecretRefused(f"Unable to verify secret hash for client {client.id}")
 
 
 def _check_secret(env: Env, client: Client, given: str | None, operation: Operation) -> None:
-    """Raises errors.Unauthorized where the operation has that word, else errors.NotAuthorized."""
+    """Raises errors.Unauthorized where the operation has that word, else errors.SecretRefused."""
     if given is None and not client.confidential:
         return
     digest = client_secrets.digest(env, client.id, given or "")
@@ -180,8 +194,8 @@ def _check_secret(env: Env, client: Client, given: str | None, operation: Operat
     if errors.Unauthorized.code in operation.refusals:
         raise errors.Unauthorized
     if given is None:
-        raise errors.NotAuthorized(f"Client {client.id} is configured for secret but secret was not received")
-    raise errors.NotAuthorized(f"Unable to verify secret for client {client.id}")
+        raise errors.SecretRefused(f"Client {client.id} is configured for secret but secret was not received")
+    raise errors.SecretRefused(f"Unable to verify secret for client {client.id}")
 
 
 def _holder(env: Env, operation: Operation, token: str) -> tuple[User, LoginSession, Client]:

@@ -1,4 +1,4 @@
-"""`POST /`: target, signature, JSON, shape, caller, operation, reply; and `OPTIONS /` for browsers.
+"""`POST /`: target, signature, JSON, shape, caller, rate, operation, reply; and `OPTIONS /` for browsers.
 
 A signature is verified before anything of the body is looked at: what a stranger sends to an administrative operation
 is hashed and dropped. Operations that anybody may call take no more than LARGEST_UNSIGNED.
@@ -14,12 +14,13 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app import errors, facts, web
-from app.api import audited, caller, registry, shapes, signature
+from app.api import audited, caller, categories, registry, shapes, signature
 from app.api import errors as drawing
 from app.api.registry import OPERATIONS, TARGET, Operation
 from app.audit import acting, record
 from app.env import Env, Origin
 from app.errors import Refusal
+from app.throttling import callers
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ PREFLIGHT = (("Access-Control-Allow-Methods", "POST, OPTIONS"), ("Access-Control
 LARGEST_UNSIGNED = 128 * 1024
 """Bytes of a body that nobody has signed. A signed one may have as many as the application takes: images and templates
 are sent in them."""
+UNPROVEN = (drawing.InvalidSignature, drawing.UnrecognizedClient, errors.SecretRefused, errors.Unauthorized)
+"""Refusals of whoever claims to be somebody with a secret, and has not shown it."""
 DEFAULT_HEADERS = "Content-Type, X-Amz-Target, X-Amz-User-Agent, Cache-Control, Authorization, X-Amz-Date"
 
 
@@ -58,7 +61,12 @@ def serve() -> Response:
     try:
         found = _operation(request.headers.get("X-Amz-Target", ""))
         about.operation = found.name
-        reply = _administered(env, found) if found.who == "signed" else _asked(env, found)
+        callers.check_unproven(env, web.ip())
+        try:
+            reply = _administered(env, found) if found.who == "signed" else _asked(env, found)
+        except UNPROVEN:
+            callers.count_unproven(env, web.ip())
+            raise
         payload = b"" if found.output is None else orjson.dumps(reply or {})
     except Refusal as refused:
         refusal = refused
@@ -158,4 +166,6 @@ def _call(env: Env, operation: Operation, members: dict[str, Any]) -> caller.Cal
     came_from = web.origin()
     if members.get("ClientMetadata"):
         came_from = Origin(came_from.ip, came_from.user_agent, members["ClientMetadata"])
-    return caller.identified(env, operation, members, came_from)
+    call = caller.identified(env, operation, members, came_from)
+    callers.check(env, categories.of(operation.name), came_from.ip, **call.counted)
+    return call

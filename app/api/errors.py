@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from app.errors import Refusal, ServiceUnavailable
+from app.errors import Refusal
 
 LONGEST_HEADER = 1024
 STATUS = {"InternalError": 500, "InternalServer": 500, "RequestEntityTooLarge": 413, "ServiceUnavailable": 503}
@@ -61,7 +61,7 @@ def body(refusal: Refusal) -> bytes:
 def headers(refusal: Refusal) -> list[tuple[str, str]]:
     """The same once more: a browser's SDK reads them where it cannot read the body. And when to come again."""
     found = [("x-amzn-ErrorType", name(refusal)), ("x-amzn-ErrorMessage", _one_line(refusal.message))]
-    if isinstance(refusal, ServiceUnavailable):
+    if refusal.retry_after is not None:
         found.append(("Retry-After", str(refusal.retry_after)))
     return found
 

@@ -39,6 +39,7 @@ from app.policy.attributes import DEVELOPER, standard_attributes
 from app.pools import app_clients, client_settings, find, own_settings, pool_settings, user_pools
 from app.pools.domains import CLASSIC
 from app.pools.plans import NAMING, Plan, custom
+from app.throttling.callers import AS_INSTALLED
 
 Given = Mapping[str, Any]
 """A document that was checked."""
@@ -55,6 +56,9 @@ OWN = {
     "RecentSignInMinutes": "recent_sign_in_minutes",
     "AuditSignIns": "audit_sign_ins",
     "AuditRetentionDays": "audit_retention_days",
+    "RequestsPerAccount": "requests_per_account",
+    "RequestsPerAddress": "requests_per_address",
+    "RequestsPerClient": "requests_per_client",
 }
 """What the section `Cognate` says, in the words of app.pools.own_settings. `Preset` says several of them at once."""
 SET_OWN = "SetOwnSettings"
@@ -115,6 +119,9 @@ def _shape() -> shapes.Structure:
             RecentSignInMinutes=shapes.Number(False, "integer", 0, own_settings.LONGEST),
             AuditSignIns=shapes.Boolean(False),
             AuditRetentionDays=shapes.Number(False, "integer", 0, own_settings.LONGEST_RETENTION),
+            RequestsPerAccount=shapes.Number(False, "integer", AS_INSTALLED, own_settings.MOST_REQUESTS),
+            RequestsPerAddress=shapes.Number(False, "integer", AS_INSTALLED, own_settings.MOST_REQUESTS),
+            RequestsPerClient=shapes.Number(False, "integer", AS_INSTALLED, own_settings.MOST_REQUESTS),
         ),
         LogConfigurations=_taking("SetLogDeliveryConfiguration").members["LogConfigurations"].shape,
         ResourceServers=_list_of(_taking("CreateResourceServer")),

@@ -61,6 +61,7 @@ ON_FIELD = {
     "username": "This cannot be used as a name here. Choose another one.",
 }
 """Where a value has the wrong form (errors.InvalidParameter)."""
+TOO_MANY = "Too many requests came from you or from your network. Please try again {when}."
 BUSY = (errors.TooManyRequests, errors.LimitExceeded, errors.LockedOut)
 
 
@@ -79,6 +80,8 @@ def tell(refusal: Refusal, form: PlainForm, pool: Pool) -> str | None:
 
 
 def _sentence(refusal: Refusal, pool: Pool) -> str:
+    if isinstance(refusal, errors.RateLimited):
+        return TOO_MANY.format(when=when(refusal.retry_after))
     if isinstance(refusal, errors.InvalidPassword):
         return _about_password(refusal.message, pool)
     if refusal.message == mfa_setup.NOTHING:
@@ -101,6 +104,14 @@ def _about_password(reason: str, pool: Pool) -> str:
     }
     found = (sentence for end, sentence in rules.items() if reason.endswith(end))
     return next(found, SENTENCES[errors.InvalidPassword])
+
+
+def when(retry_after: int | None) -> str:
+    """How long a wait is, in words."""
+    seconds = retry_after or errors.TooManyRequests.retry_after
+    if seconds < 5:
+        return "in a few seconds"
+    return f"in {seconds} seconds" if seconds < 90 else f"in {-(-seconds // 60)} minutes"
 
 
 def status_of(refusal: Refusal) -> int:
@@ -217,12 +228,18 @@ PAGES = {
         "Wait a few seconds, and load this page again. If that does not help, tell the people who run it.",
         503,
     ),
+    "too_many": Words(
+        "Please wait a moment",
+        "Too many requests came from you or from your network.",
+        "Please try again {when}.",
+        429,
+    ),
     "error": Words("Something went wrong", "What was asked for could not be done."),
 }
 OF_STATUS = {404: "not_found", 405: "wrong_method", 413: "too_large", 500: "server_error"}
 
 
-def page(code: str, mismatch: Mismatch | None = None) -> Response:
+def page(code: str, mismatch: Mismatch | None = None, retry_after: int | None = None) -> Response:
     """The error page. A code that it does not know gets general words: what is in a query is never repeated."""
     code = code if code in PAGES else "error"
     words = PAGES[code]
@@ -242,13 +259,15 @@ def page(code: str, mismatch: Mismatch | None = None) -> Response:
             "title": words.title,
             "message": words.message,
             "mismatch": mismatch,
-            "advice": words.advice,
+            "advice": words.advice.format(when=when(retry_after)),
             "done": words.status == 200,
             "request_id": None if words.status == 200 else web.request_id(),
         }
         response = Response(theme.current().draw("error.html", facts), words.status, mimetype="text/html")
     if words.status == 503:
-        response.headers["Retry-After"] = str(errors.ServiceUnavailable.retry_after)
+        retry_after = errors.ServiceUnavailable.retry_after
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
     return web.protect_page(response)
 
 
@@ -287,5 +306,6 @@ def refused(refusal: Refusal) -> Response:
         errors.UnknownPool: "no_pool",
         errors.UnknownClient: "unknown_client",
         errors.ServiceUnavailable: "unavailable",
+        errors.RateLimited: "too_many",
     }
-    return page(known.get(type(refusal), "error"))
+    return page(known.get(type(refusal), "error"), retry_after=refusal.retry_after)

@@ -3,6 +3,7 @@
 which client?                            unknown, or leading elsewhere -> the error page
 GET                                      the form
 POST from another site                   -> the error page
+POST, too many of them              -> the form again, and when to send it
 POST without a valid token, or wanting   -> the form again, with sentences; only the password is gone
 POST                                     the view; what it refuses -> the form again, else onward
     to a sign-in that is over            -> the sign-in page; when it has ended well, the application
@@ -19,13 +20,15 @@ from flask import Blueprint, Response, request
 
 from app import error_page, web
 from app.env import Env
-from app.errors import Refusal, ServiceUnavailable, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
+from app.errors import Refusal, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
 from app.facts import current as current_facts
 from app.hosted import errors, memory, theme
 from app.hosted.errors import Stop
 from app.hosted.forms import PlainForm
 from app.models import Client
 from app.pools import find
+from app.throttling import callers
+from app.throttling.categories import ANSWERS
 
 bp = Blueprint("hosted", __name__)
 bp.register_error_handler(Stop, errors.stopped)
@@ -43,11 +46,12 @@ def page(
     make: Callable[[Client], F],
     facts: Callable[[Client], Mapping[str, object]] | None = None,
     *,
+    category: str = ANSWERS,
     for_any_client: bool = False,
 ) -> Callable[[Callable[[Env, Client, F], Response]], Callable[[], Response]]:
     """A page with one form. `make` makes the form, `facts` says what else the template shows; the view gets a form
-    whose shape is right, does one thing, and says where to go. A page `for_any_client` is there for clients without the
-    code grant too: one that leads to no sign-in."""
+    whose shape is right, does one thing, and says where to go. Forms that are sent are counted in `category`. A page
+    `for_any_client` is there for clients without the code grant too: one that leads to no sign-in."""
 
     def decorate(view: Callable[[Env, Client, F], Response]) -> Callable[[], Response]:
         @wraps(view)
@@ -56,26 +60,28 @@ def page(
             env = web.current_env()
             client = asking(env, for_any_client=for_any_client)
             form = make(client)
-            said, status = memory.said(client.pool), 200
+            said, status, retry_after = memory.said(client.pool), 200, None
             if request.method == "POST":
                 refuse_other_sites(env)
                 problem, status = None, 400
-                if form.validate():
-                    try:
+                try:
+                    _count(env, category, client, form)
+                    if form.validate():
                         return _protected(client, view(env, client, form))
-                    except SessionUsed:
-                        # As a rule by the same person, who pressed twice; or he is sent to sign in from there.
-                        return _protected(client, see("oauth.authorize"))
-                    except (SessionExpired, SessionInvalid):
-                        return _protected(client, _over(client))
-                    except Refusal as refusal:
-                        current_facts().outcome = type(refusal).__name__
-                        problem, status = errors.tell(refusal, form, client.pool), errors.status_of(refusal)
+                except SessionUsed:
+                    # As a rule by the same person, who pressed twice; or he is sent to sign in from there.
+                    return _protected(client, see("oauth.authorize"))
+                except (SessionExpired, SessionInvalid):
+                    return _protected(client, _over(client))
+                except Refusal as refusal:
+                    current_facts().outcome = type(refusal).__name__
+                    problem, status = errors.tell(refusal, form, client.pool), errors.status_of(refusal)
+                    retry_after = refusal.retry_after
                 said = {"problem": problem} if problem else {}
             shown = {"application": client.name, "form": form, **said, **(facts(client) if facts else {})}
             response = Response(theme.current().draw(template, shown), status, mimetype="text/html")
-            if status == 503:
-                response.headers["Retry-After"] = str(ServiceUnavailable.retry_after)
+            if retry_after is not None:
+                response.headers["Retry-After"] = str(retry_after)
             return _protected(client, response)
 
         return visited
@@ -117,6 +123,12 @@ def refuse_other_sites(env: Env) -> None:
     ours = f"{urlsplit(env.settings.base_url).scheme}://{request.host}"
     if site not in ("same-origin", "none") or request.headers.get("Origin", ours) not in (ours, "null"):
         raise Stop("other_site")
+
+
+def _count(env: Env, category: str, client: Client, form: PlainForm) -> None:
+    """Raises errors.RateLimited."""
+    name = form["username"].data if "username" in form else None
+    callers.check(env, category, web.ip(), pool=client.pool, client=client, name=name)
 
 
 def see(endpoint: str) -> Response:

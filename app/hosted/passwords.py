@@ -28,7 +28,7 @@ def _check_open(client: Client) -> None:
 
 @bp.route("/forgotpassword", methods=["GET", "POST"])
 @bp.route("/forgotPassword", methods=["GET", "POST"])
-@page("forgot_password.html", forgot_password_form)
+@page("forgot_password.html", forgot_password_form, category="UserAccountRecovery")
 def forgot_password(env: Env, client: Client, form: ForgotPasswordForm) -> Response:
     """Send a code, or seem to: nobody learns here whether there is such an account, or in which state it is."""
     name = form.username.data or ""
@@ -54,7 +54,7 @@ def reset_password_facts(client: Client) -> dict[str, object]:
 @bp.route("/confirmforgotpassword", methods=["GET", "POST"])
 @bp.route("/confirmforgotPassword", methods=["GET", "POST"])
 @bp.route("/confirmForgotPassword", methods=["GET", "POST"])
-@page("reset_password.html", reset_password_form, reset_password_facts)
+@page("reset_password.html", reset_password_form, reset_password_facts, category="UserAccountRecovery")
 def reset_password(env: Env, client: Client, form: ResetPasswordForm) -> Response:
     """Take the code and the new password. It does not sign in: a second factor must not be passed by."""
     name = form.username.data or ""

@@ -43,7 +43,7 @@ def sign_in_facts(client: Client) -> dict[str, object]:
 
 
 @bp.route("/login", methods=["GET", "POST"])
-@page("sign_in.html", sign_in_form, sign_in_facts)
+@page("sign_in.html", sign_in_form, sign_in_facts, category="UserAuthentication")
 def sign_in(env: Env, client: Client, form: SignInForm) -> Response:
     """Ask for name and password."""
     name = form.username.data or ""

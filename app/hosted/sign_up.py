@@ -35,7 +35,7 @@ def sign_up_facts(client: Client) -> dict[str, object]:
 
 
 @bp.route("/signup", methods=["GET", "POST"])
-@page("sign_up.html", empty_sign_up_form, sign_up_facts)
+@page("sign_up.html", empty_sign_up_form, sign_up_facts, category="UserCreation")
 def sign_up(env: Env, client: Client, form: SignUpForm) -> Response:
     """Make an account that has yet to be confirmed."""
     pool = client.pool
@@ -69,7 +69,7 @@ def where_it_went(client: Client) -> dict[str, object]:
 
 
 @bp.route("/confirm", methods=["GET", "POST"])
-@page("confirm.html", confirm_form, where_it_went)
+@page("confirm.html", confirm_form, where_it_went, category="UserCreation")
 def confirm(env: Env, client: Client, form: ConfirmForm) -> Response:
     """Take the code. The browser that signed up is signed in with it; any other must know the password."""
     pool = client.pool
@@ -104,7 +104,7 @@ def link_form(client: Client) -> LinkForm:
     return form
 
 
-@page("confirm_link.html", link_form, for_any_client=True)
+@page("confirm_link.html", link_form, category="UserCreation", for_any_client=True)
 def confirm_link(env: Env, client: Client, form: LinkForm) -> Response:
     """Take the code of a mail's link by one button. Nobody is signed in: the link does not say to which application it
     leads back."""
@@ -144,7 +144,7 @@ def resend_form(client: Client) -> ResendForm:
 
 @bp.route("/resendCode", methods=["GET", "POST"])
 @bp.route("/resendcode", methods=["GET", "POST"])
-@page("resend.html", resend_form)
+@page("resend.html", resend_form, category="UserResourceRead")
 def resend(env: Env, client: Client, form: ResendForm) -> Response:
     """Send another code, or seem to: nobody learns here whether there is such an account."""
     name = form.username.data or ""

@@ -24,7 +24,7 @@ from app.models.resource_server import ResourceServer
 from app.models.session import BrowserSession, LoginSession
 from app.models.signing_key import SigningKey
 from app.models.terms import Terms
-from app.models.throttle import Throttle
+from app.models.throttle import RateCounter, Throttle
 from app.models.token import AuthorizationCode
 from app.models.user import Alias, FormerPassword, User
 
@@ -56,6 +56,7 @@ __all__ = [
     "Pool",
     "PoolChange",
     "ProvisionedLimit",
+    "RateCounter",
     "RecoveryCode",
     "ResourceServer",
     "Restoration",

@@ -1,4 +1,4 @@
-"""A counter of what may be tried only so often."""
+"""Counters of what may be tried, or asked for, only so often."""
 
 from __future__ import annotations
 
@@ -23,4 +23,15 @@ class Throttle(Base):
     since: Mapped[datetime]
     """The first call that is counted; of attempts, the last one that was opened."""
     locked_until: Mapped[datetime | None]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class RateCounter(Base):
+    """Requests within a window, where they are counted in the database (throttling.counters). Nothing is lost with it:
+    on PostgreSQL it is not logged, and empty after a crash."""
+
+    __tablename__ = "rate_counter"
+
+    key: Mapped[str] = mapped_column(String(43), primary_key=True)
+    count: Mapped[int]
     expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -27,6 +27,8 @@ from app.oauth import again, client, errors, query, redirects
 from app.oauth.client import OAuthClient
 from app.oauth.redirects import Pairs, Unanswerable
 from app.signin import browser, step_up
+from app.throttling import callers
+from app.throttling.categories import AUTHORIZATION
 from app.tokens import claims, codes, resources, verify
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ def authorize() -> Response:
     except UnknownPool:
         abort(404)
     env = web.current_env()
+    callers.check(env, AUTHORIZATION, web.ip(), pool=pool)
     try:
         if request.method == "POST":
             return redirects.to(redirects.with_query(url_for("oauth.authorize"), query.posted()), 303)

@@ -58,9 +58,12 @@ def _oauth(error: OAuth2Error) -> Response:
 
 def _refused(refusal: Refusal) -> Response:
     headers = []
-    if isinstance(refusal, errors.ServiceUnavailable):
-        if request.endpoint in PAGES:  # before it was known where to send the browser
+    if request.endpoint in PAGES:  # before it was known where to send the browser
+        if isinstance(refusal, errors.ServiceUnavailable):
             return error_page.answer("unavailable")
+        if isinstance(refusal, errors.RateLimited):
+            return error_page.answer("too_many", retry_after=refusal.retry_after)
+    if refusal.retry_after is not None:
         headers.append(("Retry-After", str(refusal.retry_after)))
     word, description, status = told(refusal)
     return replies.json({"error": word, "error_description": description}, status, headers)

@@ -20,9 +20,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app import facts, web
 from app.env import Env
 from app.oauth import client, replies
-from app.oauth.client import OAuthClient
+from app.oauth.client import ClientRefused, OAuthClient
 from app.oauth.grants import GRANTS
 from app.oauth.revoke import Revocation
+from app.throttling import callers
 
 FORM = "application/x-www-form-urlencoded"
 MOST_PARAMETERS = 64
@@ -82,7 +83,16 @@ class Server(AuthorizationServer):
     ) -> OAuthClient:
         headers = request.headers or {}
         authorization = headers.get("Authorization")
-        return client.authenticate(self.env, web.current_pool(), authorization, request.form, endpoint=endpoint)
+        pool, ip = web.current_pool(), web.ip()
+        callers.check_unproven(self.env, ip)
+        try:
+            found = client.authenticate(self.env, pool, authorization, request.form, endpoint=endpoint)
+        except ClientRefused:
+            callers.count_unproven(self.env, ip)
+            raise
+        category = "ClientAuthentication" if request.form.get("grant_type") == "client_credentials" else "UserToken"
+        callers.check(self.env, category, ip, server=found.row.confidential, pool=pool, client=found.row)
+        return found
 
     def handle_response(self, status: int, body: Any, headers: Any) -> Response:
         if not isinstance(body, dict):

@@ -11,6 +11,7 @@ from app.models import Pool
 from app.oauth import replies
 from app.oauth.server import FORM, form
 from app.pools import find
+from app.throttling import callers
 from app.tokens import claims, verify
 
 BAD_REQUEST = "Bad OAuth2 request at UserInfo Endpoint"
@@ -46,6 +47,7 @@ def userinfo() -> Response:
     except (errors.NotAuthorized, errors.UserNotFound, errors.UnknownClient):
         return _challenge(401, "invalid_token", REFUSED)
     user = verified.user
+    callers.check(env, "UserRead", web.ip(), pool=pool, client=client, user=user)
     readable = claims.readable_attributes(client, user, verified.scopes)
     return replies.json({"sub": user.sub, **readable, "username": user.username})
 

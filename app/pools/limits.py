@@ -1,7 +1,6 @@
 """Rates that the service sells by category of operations (reference: 6.9, 12.1).
 
-They are kept and described, for tools that manage them, and nothing is counted against them: a server of one's own
-has no neighbours to be kept apart from. What it does limit is in accounts.limits and accounts.lockout.
+Each pool has the rate of a category for itself, and throttling.callers counts against it.
 """
 
 from __future__ import annotations
@@ -15,27 +14,8 @@ from app import errors
 from app.db import table
 from app.env import Env
 from app.models import ProvisionedLimit
+from app.throttling.categories import FREE, rates
 
-FREE = {
-    "UserAuthentication": 120,
-    "UserCreation": 50,
-    "UserFederation": 25,
-    "UserAccountRecovery": 30,
-    "UserRead": 120,
-    "UserUpdate": 25,
-    "UserToken": 120,
-    "UserResourceRead": 50,
-    "UserResourceUpdate": 25,
-    "UserList": 30,
-    "UserPoolRead": 15,
-    "UserPoolUpdate": 15,
-    "UserPoolResourceRead": 20,
-    "UserPoolResourceUpdate": 15,
-    "UserPoolClientRead": 15,
-    "UserPoolClientUpdate": 15,
-    "ClientAuthentication": 150,
-}
-"""Requests per second that each category has without being asked."""
 MOST = 100
 """Times what is free. (The service's maximum is the account's; this one keeps a slip of the keyboard out.)"""
 
@@ -60,9 +40,7 @@ def category_of(attributes: Mapping[str, str]) -> str:
 
 
 def current(env: Env, category: str) -> Limit:
-    with env.reading() as session:
-        row = session.get(ProvisionedLimit, category)
-    return Limit(category, row.value if row else FREE[category], FREE[category])
+    return Limit(category, rates(env)[category], FREE[category])
 
 
 def provision(env: Env, category: str, value: int) -> Limit:
@@ -75,5 +53,6 @@ def provision(env: Env, category: str, value: int) -> Limit:
     insert = postgresql.insert if env.db.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(table(ProvisionedLimit)).values(category=category, value=value)
     with env.transaction():
+        env.configuration_changed()
         env.db.execute(statement.on_conflict_do_update(index_elements=["category"], set_={"value": value}))
     return Limit(category, value, free)

@@ -28,9 +28,9 @@ def update_user_attributes(call: Call) -> dict[str, Any]:
     _demand_recent_sign_in(call, given)
     try:
         sent = profile.update_attributes(call.env, call.client, call.user, attributes=given)
-    except errors.LimitExceeded as many:
+    except errors.LimitExceeded:
         # This operation's list of errors has another word for it.
-        raise errors.TooManyRequests(many.message) from None
+        raise errors.TooManyCodes from None
     return {"CodeDeliveryDetailsList": [wire.delivery(one)["CodeDeliveryDetails"] for one in sent]}
 
 
