@@ -119,6 +119,9 @@ class Installation:
         self._port = free_port()
         environ = {name: value for name, value in os.environ.items() if not name.startswith("COGNATE_")}
         environ |= {"COGNATE_DATA_DIR": str(directory), "COGNATE_PORT": str(self._port)}
+        # Requests are counted, as they are in production, and none is refused.
+        environ |= {f"COGNATE_REQUESTS_PER_{whose}": "1000000" for whose in ("ADDRESS", "ACCOUNT", "CLIENT")}
+        environ["COGNATE_PROVISIONED_LIMITS"] = "off"
         if database_url:
             environ["COGNATE_DATABASE_URL"] = database_url
         self._environ = environ | {f"COGNATE_{name.upper()}": value for name, value in (settings or {}).items()}

@@ -42,8 +42,9 @@ ELSEWHERE = [
     for system in SYSTEMS
     for version in VERSIONS
 ]
-UNSEEN = {"tzdata"}
-"""Locked for Windows only, so that their metadata cannot be read here. They require nothing."""
+UNSEEN = {"async-timeout", "tzdata"}
+"""Locked for Python before 3.11.3 and for Windows only, so that their metadata cannot be read here. They require
+nothing."""
 
 
 def locked(name: str) -> Lock:

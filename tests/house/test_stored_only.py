@@ -24,7 +24,6 @@ OF_ROWS = {
     "SetUICustomization": "UICustomization",
     "CreateManagedLoginBranding": "ManagedLoginBranding",
     "CreateTerms": "Terms",
-    "UpdateProvisionedLimit": "ProvisionedLimit",
     "SetLogDeliveryConfiguration": "log_delivery_configuration",
 }
 """Operations that write one thing of their own, and its name in the code."""
