@@ -28,7 +28,7 @@ CONTENT_TYPE = "application/x-amz-json-1.1"
 ACCEPTED = (CONTENT_TYPE, "application/x-amz-json-1.0", "application/json")
 CORS = (
     ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"),
+    ("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date,Retry-After"),
 )
 PREFLIGHT = (("Access-Control-Allow-Methods", "POST, OPTIONS"), ("Access-Control-Max-Age", "172800"))
 LARGEST_UNSIGNED = 128 * 1024

@@ -64,7 +64,7 @@ def _refused(refusal: Refusal) -> Response:
         if isinstance(refusal, errors.RateLimited):
             return error_page.answer("too_many", retry_after=refusal.retry_after)
     if refusal.retry_after is not None:
-        headers.append(("Retry-After", str(refusal.retry_after)))
+        headers += [("Retry-After", str(refusal.retry_after)), ("Access-Control-Expose-Headers", "Retry-After")]
     word, description, status = told(refusal)
     return replies.json({"error": word, "error_description": description}, status, headers)
 

@@ -24,6 +24,7 @@ def test_a_public_client_is_refused_by_address_and_told_when_to_come_again(
     assert error(refused, 429) == "temporarily_unavailable"
     assert refused.headers["Retry-After"] == "60"
     assert refused.headers["Access-Control-Allow-Origin"] == "*"
+    assert refused.headers["Access-Control-Expose-Headers"] == "Retry-After"
     clock.forward(minutes=1)
     assert error(relying_party.refresh("unknown")) == "invalid_grant"
 
