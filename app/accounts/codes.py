@@ -75,7 +75,7 @@ def send(
         if not addresses.may_send(env, pool, attribute, address):
             metrics.RATE_LIMITED.add("codes_to_address")
             if not hiding:
-                raise errors.LimitExceeded
+                raise errors.TooOften
             return messages.delivery(attribute, address)
     code = env.random.digits(6)
     env.db.execute(delete(Code).where(Code.user_sub == user.sub, Code.purpose == purpose))

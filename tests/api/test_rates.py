@@ -1,5 +1,6 @@
 """Rates at the API's door: which category an operation has, and what too many requests are answered."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.models import Client, Pool
 from app.throttling.categories import ANSWERS, FREE
 from tests.api.conftest import Api, body
 from tests.build import PASSWORD, a_client, a_user
+from tests.conftest import Clock
 
 
 @pytest.fixture
@@ -100,3 +102,24 @@ def test_who_is_not_known_to_sit_behind_a_proxy_cannot_choose_an_address(api: Ap
     sign_in(api, client)
     api.http.environ_base["HTTP_X_FORWARDED_FOR"] = "203.0.113.3"
     assert body(sign_in(api, client))["__type"] == "TooManyRequestsException"
+
+
+def test_who_has_done_something_too_often_in_an_hour_is_told_an_hour(
+    api: Api, client: Client, env: Env, clock: Clock
+) -> None:
+    """And not what is left of it: that would tell a stranger when the owner of a name did something last."""
+    a_user(env, client.pool, "owner")
+    clock.forward(minutes=10)
+    for _ in range(20):
+        api("ForgotPassword", ClientId=client.id, Username="owner")
+        clock.forward(minutes=1)
+    answer = api.answer("ForgotPassword", ClientId=client.id, Username="owner")
+    assert body(answer)["__type"] == "LimitExceededException"
+    assert answer.headers["Retry-After"] == "3600"
+
+
+def test_a_quota_that_is_full_is_not_a_matter_of_time(api: Api, pool: Pool, limited: Callable[..., Env]) -> None:
+    limited(groups=1)
+    api("CreateGroup", UserPoolId=pool.id, GroupName="one")
+    answer = api.answer("CreateGroup", UserPoolId=pool.id, GroupName="two")
+    assert body(answer)["__type"] == "LimitExceededException" and "Retry-After" not in answer.headers
