@@ -353,7 +353,7 @@ class SecretRefused(NotAuthorized):
 class RateLimited(TooManyRequests):
     """More requests than the server takes from this caller (throttling.callers)."""
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int = TooManyRequests.retry_after) -> None:
         super().__init__()
         self.retry_after = retry_after
 

@@ -8,10 +8,11 @@ from sqlalchemy import func, select
 
 from app import errors
 from app.accounts import administer, find, passkeys, passwords, sign_up, sweep
-from app.db import Base
+from app.db import Base, db
 from app.env import Env, Origin
 from app.models import LoginSession
 from app.signin import browser, flow, granting
+from app.throttling import counters
 from app.tokens import codes
 from tests.build import CALLBACK, PASSWORD, a_client, a_pool, a_pool_with_passkeys, a_user
 from tests.conftest import Clock
@@ -45,6 +46,7 @@ def traffic(env: Env) -> Any:
         flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given | {"PASSWORD": "x"}, origin=Origin())
     a_user(env, client.pool, "bob", email=None, status="FORCE_CHANGE_PASSWORD")
     flow.begin(env, client, flow="USER_PASSWORD_AUTH", given=given | {"USERNAME": "bob"}, origin=Origin())
+    counters.Database(lambda: db.engine, env.now, env.outages, env.keyed).hit(("address", "192.0.2.1"), 300, 60)
     return tokens
 
 
