@@ -163,11 +163,7 @@ AUDIT = {"AuditSignIns": True, "AuditRetentionDays": 365}
 
 def test_settings_that_the_api_does_not_know(run: Run, env: Env, file: Path, clock: Clock) -> None:
     pool = a_pool(env, algorithm="ES256")
-<<<<<<< HEAD
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT}
-=======
-    assert shown(run, pool.id)["Cognate"] == AS_INSTALLED | {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0}
->>>>>>> a185f53 (tests: Settings of a pool's own, and what is swept, with the counters of requests.)
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT, **AS_INSTALLED}
     path = rewrite(file, {"Cognate": {"Preset": "recommended", "RecentSignInMinutes": 30}})
     planned = run("pool", "plan", pool.id, path)
     assert (
@@ -175,23 +171,13 @@ def test_settings_that_the_api_does_not_know(run: Run, env: Env, file: Path, clo
     )
     assert run("pool", "apply", pool.id, path, "--yes").output.endswith("Done.\n")
     assert run("pool", "apply", pool.id, path).output == "Nothing to change.\n"
-<<<<<<< HEAD
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 30, **AUDIT}
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 30, **AUDIT, **AS_INSTALLED}
     assert again(env, clock, pool).ends_sessions_with_password
     run("pool", "apply", pool.id, rewrite(file, {"Pool": {"UserPoolTags": {"a": "b"}}}), "--yes")  # UpdateUserPool
     run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"RecentSignInMinutes": None}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 0, **AUDIT}
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 0, **AUDIT, **AS_INSTALLED}
     run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"Preset": "cognito-compatible"}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT}
-=======
-    assert shown(run, pool.id)["Cognate"] == AS_INSTALLED | {"EndSessionsWithPassword": True, "RecentSignInMinutes": 30}
-    assert again(env, clock, pool).ends_sessions_with_password
-    run("pool", "apply", pool.id, rewrite(file, {"Pool": {"UserPoolTags": {"a": "b"}}}), "--yes")  # UpdateUserPool
-    run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"RecentSignInMinutes": None}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == AS_INSTALLED | {"EndSessionsWithPassword": True, "RecentSignInMinutes": 0}
-    run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"Preset": "cognito-compatible"}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == AS_INSTALLED | {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0}
->>>>>>> a185f53 (tests: Settings of a pool's own, and what is swept, with the counters of requests.)
+    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT, **AS_INSTALLED}
 
 
 def test_a_new_pool_is_made_with_a_preset(run: Run, file: Path, env: Env) -> None:
@@ -199,11 +185,7 @@ def test_a_new_pool_is_made_with_a_preset(run: Run, file: Path, env: Env) -> Non
     done = run("pool", "apply", rewrite(file, document), "--yes")
     assert done.exit_code == 0, done.exception
     document = shown(run, made_pool(done))
-<<<<<<< HEAD
-    assert document["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 10, **AUDIT}
-=======
-    assert document["Cognate"] == AS_INSTALLED | {"EndSessionsWithPassword": True, "RecentSignInMinutes": 10}
->>>>>>> a185f53 (tests: Settings of a pool's own, and what is swept, with the counters of requests.)
+    assert document["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 10, **AUDIT, **AS_INSTALLED}
 
 
 def test_a_file_says_only_what_it_wants_and_the_rest_stays(run: Run, env: Env, file: Path, clock: Clock) -> None:
