@@ -43,7 +43,7 @@ class NotAuthorized(Refusal):
 
 
 class Forbidden(Refusal):
-    message = "Request forbidden."
+    message = "Request not allowed due to WAF block."
 
 
 class AccessDenied(Refusal):
@@ -370,6 +370,28 @@ class TooManyCodes(TooManyRequests):
 
     message = "Attempt limit exceeded, please try after some time."
     retry_after = 3600
+
+
+class RequestDenied(Forbidden):
+    """By a rule of the pool (pools.request_rules)."""
+
+    def __init__(self, retry_after: int | None = None) -> None:
+        """`retry_after`: seconds after which the rate of the rule allows more, if it has one."""
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class ProofOfWorkDemanded(Forbidden):
+    """By a rule of the pool: a browser may prove that it has worked for this request, and come again
+    (pools.proof_of_work)."""
+
+    message = "This request needs a proof of work, which a browser gives at the pages of the pool."
+
+    def __init__(self, difficulty: int = 0, lifetime: int = 0) -> None:
+        """As the rule has them (policy.request_rules)."""
+        super().__init__()
+        self.difficulty = difficulty
+        self.lifetime = lifetime
 
 
 class SignUpClosed(NotAuthorized):
