@@ -46,11 +46,14 @@ class Mismatch:
 
 
 Draw = Callable[[str, Mismatch | None, int | None], Response]
+Demand = Callable[[errors.ProofOfWorkDemanded], Response]
 
 
-def drawn_by(app: Flask, draw: Draw) -> None:
-    """Say who draws the page. (The door for people does; doors do not import one another.)"""
+def drawn_by(app: Flask, draw: Draw, demand: Demand) -> None:
+    """Say who draws the page, and the one that demands a proof of work in the place of another. (The door for people
+    does; doors do not import one another.)"""
     app.extensions["cognate_error_page"] = draw
+    app.extensions["cognate_demand"] = demand
 
 
 def answer(code: str, mismatch: Mismatch | None = None, retry_after: int | None = None) -> Response:
@@ -60,6 +63,15 @@ def answer(code: str, mismatch: Mismatch | None = None, retry_after: int | None 
         log.warning("%s: %s", code, mismatch)
     draw: Draw = current_app.extensions["cognate_error_page"]
     return draw(code, mismatch, retry_after)
+
+
+def denied(refusal: errors.Forbidden) -> Response:
+    """What a request gets in the place of a page that the rules of the pool refuse it."""
+    if isinstance(refusal, errors.ProofOfWorkDemanded):
+        demand: Demand = current_app.extensions["cognate_demand"]
+        return demand(refusal)
+    wait = refusal.retry_after
+    return answer("denied") if wait is None else answer("denied_for_now", retry_after=wait)
 
 
 def unknown_client(env: Env, pool: Pool, client_id: str) -> Mismatch:

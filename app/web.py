@@ -384,16 +384,16 @@ def forget_browser(response: Response) -> None:
     )
 
 
-def protect_page(response: Response, *, form_targets: Iterable[str] = ()) -> Response:
+def protect_page(response: Response, *, form_targets: Iterable[str] = (), connects: bool = False) -> Response:
     """Headers of a page: nothing foreign runs in it, nobody frames it, nothing of its URL leaks, nothing is kept.
 
     `form_targets` are origins that a form's answer may redirect to: Chromium holds redirects to form-action too, and
-    the last one leads to the client.
+    the last one leads to the client. A page `connects` whose script asks us something.
     """
     targets = " ".join(["'self'", *sorted(set(form_targets))])
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; base-uri 'none'; "
-        f"frame-ancestors 'none'; form-action {targets}"
+        f"frame-ancestors 'none'; form-action {targets}" + ("; connect-src 'self'" if connects else "")
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,20 +95,32 @@ class Call:
         recency.demand(self.env, self.client.pool, self.session)
 
 
-def identified(env: Env, operation: Operation, members: dict[str, Any], origin: Origin) -> Call:
+Inspect = Callable[[Pool], None]
+"""Refuses a request for what the rules of the pool say of it: as soon as it is known which pool it names, and before
+anything that it brings is looked at."""
+
+
+def let_through(pool: Pool) -> None:
+    """Inspects nothing."""
+
+
+def identified(
+    env: Env, operation: Operation, members: dict[str, Any], origin: Origin, inspect: Inspect = let_through
+) -> Call:
     """The call of a caller who has proven who he is. A signature, where one is needed, has been verified before.
 
-    Raises errors.ResourceNotFound, NotAuthorized, Unauthorized, UserNotFound.
+    Raises errors.ResourceNotFound, NotAuthorized, Unauthorized, UserNotFound, and what `inspect` does.
     """
     pool = client = user = session = None
     if "UserPoolId" in members:
         pool = find.pool(env, members["UserPoolId"])
+        inspect(pool)
     if operation.who == "client":
-        client = _client(env, operation, members)
+        client = _client(env, operation, members, inspect)
     elif "ClientId" in members and not (operation.name in OF_ALL and members["ClientId"] == ALL):
         client = find.client(env, members["ClientId"], pool)
     if operation.who == "token" and "AccessToken" in members:
-        user, session, client = _holder(env, operation, members["AccessToken"])
+        user, session, client = _holder(env, operation, members["AccessToken"], inspect)
     about = facts.current()
     if client is not None:
         about.client, about.pool = client.id, client.pool_id
@@ -144,7 +156,7 @@ def check_permitted(env: Env, key_id: str, operation: Operation, members: dict[s
     )
 
 
-def _client(env: Env, operation: Operation, members: dict[str, Any]) -> Client:
+def _client(env: Env, operation: Operation, members: dict[str, Any], inspect: Inspect) -> Client:
     """The client, with its secret shown where the operation takes one as such.
 
     InitiateAuth and RespondToAuthChallenge carry their SECRET_HASH among other parameters, and look at it themselves.
@@ -157,6 +169,7 @@ def _client(env: Env, operation: Operation, members: dict[str, Any]) -> Client:
         if errors.ResourceNotFound.code in operation.refusals:
             raise
         raise errors.Unauthorized from None
+    inspect(client.pool)
     if "SecretHash" in takes:
         check_secret_hash(env, client, members.get("SecretHash"), [members["Username"]])
     for member in ("ClientSecret", "Secret"):
@@ -198,11 +211,19 @@ def _check_secret(env: Env, client: Client, given: str | None, operation: Operat
     raise errors.SecretRefused(f"Unable to verify secret for client {client.id}")
 
 
-def _holder(env: Env, operation: Operation, token: str) -> tuple[User, LoginSession, Client]:
+def _holder(env: Env, operation: Operation, token: str, inspect: Inspect) -> tuple[User, LoginSession, Client]:
     """Whose token it is, of which session, and the client that it was given to. That one is named in the token: a
-    derived one belongs to a session that another client began, and may do what its own client may."""
+    derived one belongs to a session that another client began, and may do what its own client may.
+
+    The pool is inspected before the signature: a token that names another one than it is of is refused by that."""
+
+    def pool_of(pool_id: str) -> Pool:
+        pool = find.pool(env, pool_id)
+        inspect(pool)
+        return pool
+
     try:
-        verified = verify.access_token(env, token, scope=API_SCOPE, pool_of=lambda pool_id: find.pool(env, pool_id))
+        verified = verify.access_token(env, token, scope=API_SCOPE, pool_of=pool_of)
         return verified.user, verified.session, find.client(env, verified.claims["client_id"])
     except (errors.UserNotFound, errors.UnknownClient) as gone:
         if gone.code in operation.refusals:

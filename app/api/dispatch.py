@@ -7,19 +7,21 @@ is hashed and dropped. Operations that anybody may call take no more than LARGES
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import orjson
 from flask import Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app import errors, facts, web
+from app import errors, facts, inspection, web
 from app.api import audited, caller, categories, registry, shapes, signature
 from app.api import errors as drawing
 from app.api.registry import OPERATIONS, TARGET, Operation
 from app.audit import acting, record
 from app.env import Env, Origin
 from app.errors import Refusal
+from app.models import Pool
 from app.throttling import callers
 
 log = logging.getLogger(__name__)
@@ -166,6 +168,13 @@ def _call(env: Env, operation: Operation, members: dict[str, Any]) -> caller.Cal
     came_from = web.origin()
     if members.get("ClientMetadata"):
         came_from = Origin(came_from.ip, came_from.user_agent, members["ClientMetadata"])
-    call = caller.identified(env, operation, members, came_from)
+    inspect = caller.let_through
+    if operation.who != "signed":
+        inspect = partial(_inspect, env, operation)
+    call = caller.identified(env, operation, members, came_from, inspect)
     callers.check(env, categories.of(operation.name), came_from.ip, **call.counted)
     return call
+
+
+def _inspect(env: Env, operation: Operation, pool: Pool) -> None:
+    inspection.at_the_api(env, pool, operation.name)

@@ -7,7 +7,13 @@ import orjson
 from app.errors import Refusal
 
 LONGEST_HEADER = 1024
-STATUS = {"InternalError": 500, "InternalServer": 500, "RequestEntityTooLarge": 413, "ServiceUnavailable": 503}
+STATUS = {
+    "Forbidden": 403,
+    "InternalError": 500,
+    "InternalServer": 500,
+    "RequestEntityTooLarge": 413,
+    "ServiceUnavailable": 503,
+}
 """Everything else is a 400, whatever it means (reference: 1.2)."""
 
 
@@ -45,7 +51,7 @@ class InvalidSignature(Refusal):
 FRAMEWORK = frozenset(
     {one.code for one in (UnknownOperation, Serialization, RequestEntityTooLarge)}
     | {one.code for one in (MissingAuthenticationToken, IncompleteSignature, UnrecognizedClient, InvalidSignature)}
-    | {"InternalError", "ServiceUnavailable", "TooManyRequests", "AccessDenied"}
+    | {"InternalError", "ServiceUnavailable", "TooManyRequests", "AccessDenied", "Forbidden"}
 )
 """What any operation may answer, whether or not the model lists it there."""
 

@@ -61,6 +61,11 @@ NAMES: frozenset[str] = frozenset(MODEL["operations"])
 OPERATIONS: dict[str, Operation] = {}
 
 
+def unsigned() -> frozenset[str]:
+    """The operations that need no access key: those that anybody can send, and that request rules are tried for."""
+    return frozenset(name for name, one in OPERATIONS.items() if one.who != "signed")
+
+
 @dataclass(frozen=True)
 class Operation:
     name: str

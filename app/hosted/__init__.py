@@ -12,10 +12,10 @@ from flask import Flask
 
 from app import error_page
 from app.env import Env
-from app.hosted import errors, logo, mfa, outbox, passwords, sign_in, sign_out, sign_up, status, theme
+from app.hosted import errors, logo, mfa, outbox, passwords, proof, sign_in, sign_out, sign_up, status, theme
 from app.hosted.page import bp
 
-__all__ = ["logo", "mfa", "open_on", "passwords", "sign_in", "sign_out", "sign_up", "status"]
+__all__ = ["logo", "mfa", "open_on", "passwords", "proof", "sign_in", "sign_out", "sign_up", "status"]
 
 
 def open_on(app: Flask, env: Env) -> None:
@@ -24,7 +24,7 @@ def open_on(app: Flask, env: Env) -> None:
     # The token of a form lives as long as the cookie that it belongs to: nobody has to be quick.
     app.config["WTF_CSRF_TIME_LIMIT"] = None
     errors.handle_on(app)
-    error_page.drawn_by(app, errors.page)
+    error_page.drawn_by(app, errors.page, proof.demanded)
     app.register_blueprint(bp)
     if env.settings.development:
         app.register_blueprint(outbox.bp)

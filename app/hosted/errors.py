@@ -202,6 +202,25 @@ PAGES = {
         "Open the application again, and fill in the form there.",
         403,
     ),
+    "denied": Words(
+        "This page is not open to you",
+        "The people who run this service have decided not to answer requests like this one.",
+        "If you think that is a mistake, tell them, with the number below.",
+        403,
+    ),
+    "denied_for_now": Words(
+        "That was too often",
+        "More requests came from where you are than this service answers in a short time.",
+        "Please wait a little, and load this page again.",
+        429,
+    ),
+    "begin_again": Words(
+        "Please begin again",
+        "Before this form can be taken, your browser has to show that it is no robot. Nothing was done with what you "
+        "entered.",
+        "Go back one page in your browser, load that page again, and fill in the form once more.",
+        403,
+    ),
     "not_here": Words(
         "This page is for the machine that the server runs on",
         "The outbox of development is shown to a browser on the same machine, at a local address.",

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 
-from app import error_page, web
+from app import error_page, inspection, web
 from app.env import Env
-from app.errors import Refusal, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
+from app.errors import Forbidden, Refusal, SessionExpired, SessionInvalid, SessionUsed, UnknownClient
 from app.facts import current as current_facts
 from app.hosted import errors, memory, theme
 from app.hosted.errors import Stop
@@ -33,7 +33,18 @@ from app.throttling.categories import ANSWERS
 bp = Blueprint("hosted", __name__)
 bp.register_error_handler(Stop, errors.stopped)
 bp.register_error_handler(Refusal, errors.refused)
+bp.register_error_handler(Forbidden, error_page.denied)
 bp.add_url_rule("/static/<version>/<path:name>", "static", theme.static)
+
+OF_NO_POOL = ("hosted.static", "hosted.status", "hosted.error")
+
+
+@bp.before_request
+def inspect() -> None:
+    """Refuse what the rules of the pool refuse (app.inspection)."""
+    if request.endpoint not in OF_NO_POOL:
+        inspection.at_a_page(answering=request.endpoint == "hosted.proof")
+
 
 LARGEST = 64 * 1024
 """Bytes of a form; ours have a dozen short fields."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, request
 
+from app import inspection
 from app.env import Env
 from app.oauth import authorize, errors, logout, userinfo, well_known
 from app.oauth.server import Server
@@ -29,5 +30,12 @@ def open_on(app: Flask, env: Env) -> None:
     add("/logout", "logout", logout.logout, methods=["GET", "POST"])
     add(well_known.DISCOVERY, "discovery", well_known.discovery, methods=["GET", "OPTIONS"])
     add(well_known.JWKS, "jwks", well_known.jwks, methods=["GET", "OPTIONS"])
+    door.before_request(_inspect)
     errors.handle_on(door)
     app.register_blueprint(door)
+
+
+def _inspect() -> None:
+    """Refuse what the rules of the pool refuse (app.inspection), but for the public documents."""
+    if request.endpoint not in ("oauth.discovery", "oauth.jwks"):
+        inspection.at_a_page()

@@ -24,6 +24,7 @@ WORDS: dict[type[Refusal], tuple[str, int]] = {
     errors.UnknownResource: ("invalid_target", 400),
     errors.InvalidTarget: ("invalid_target", 400),
     errors.UnsupportedTokenType: ("unsupported_token_type", 400),
+    errors.Forbidden: ("access_denied", 403),
     errors.TooManyRequests: ("temporarily_unavailable", 429),
     errors.LimitExceeded: ("temporarily_unavailable", 429),
     errors.ServiceUnavailable: ("temporarily_unavailable", 503),
@@ -59,6 +60,8 @@ def _oauth(error: OAuth2Error) -> Response:
 def _refused(refusal: Refusal) -> Response:
     headers = []
     if request.endpoint in PAGES:  # before it was known where to send the browser
+        if isinstance(refusal, errors.Forbidden):
+            return error_page.denied(refusal)
         if isinstance(refusal, errors.ServiceUnavailable):
             return error_page.answer("unavailable")
         if isinstance(refusal, errors.RateLimited):
@@ -66,6 +69,8 @@ def _refused(refusal: Refusal) -> Response:
     if refusal.retry_after is not None:
         headers += [("Retry-After", str(refusal.retry_after)), ("Access-Control-Expose-Headers", "Retry-After")]
     word, description, status = told(refusal)
+    if isinstance(refusal, errors.RequestDenied) and refusal.retry_after is not None:
+        description, status = "The pool takes no more of such requests for a while.", 429
     return replies.json({"error": word, "error_description": description}, status, headers)
 
 

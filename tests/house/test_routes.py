@@ -62,6 +62,7 @@ ROUTES = {
     "/oauth2/revoke": {"oauth.revoke": CLIENT},
     "/oauth2/token": {"oauth.token": CLIENT},
     "/oauth2/userInfo": {"oauth.userinfo": BEARER},
+    "/proof": {"hosted.proof": ANYBODY},
     "/readyz": {"health.ready": ANYBODY},
     "/resendCode": {"hosted.resend": PAGE},
     "/resendcode": {"hosted.resend": PAGE},
