@@ -19,7 +19,20 @@ from sqlalchemy.exc import DBAPIError
 
 from app import __version__, config, create_app, installation, logs, server
 from app.accounts import sweep
-from app.cli import audit, client, doctor, domain, opening, pool, printing, recorded, recovery_codes, upkeep, user
+from app.cli import (
+    audit,
+    client,
+    doctor,
+    domain,
+    opening,
+    pool,
+    printing,
+    recorded,
+    recovery_codes,
+    rules,
+    upkeep,
+    user,
+)
 from app.cli.printing import json_option, working
 from app.config import Settings, SettingsError
 from app.demo import seed
@@ -262,7 +275,7 @@ def rotate_keys(pool_id: str, emergency: bool, as_json: bool) -> None:
 
 
 for command in (
-    *(audit.audit, pool.pool, client.client, user.user, domain.domain, recovery_codes.group, doctor.doctor),
-    *(upkeep.backup, upkeep.restore, upkeep.verify, upkeep.rotate_kek),
+    *(audit.audit, pool.pool, client.client, user.user, domain.domain, recovery_codes.group, rules.group),
+    *(doctor.doctor, upkeep.backup, upkeep.restore, upkeep.verify, upkeep.rotate_kek),
 ):
     cognate.add_command(command)

@@ -36,7 +36,8 @@ from app.models import (
 from app.models.branding import ALL
 from app.models.pool import ACR_LEVELS
 from app.policy.attributes import DEVELOPER, standard_attributes
-from app.pools import app_clients, client_settings, find, own_settings, pool_settings, user_pools
+from app.policy.request_rules import RuleError, compiled
+from app.pools import app_clients, client_settings, find, own_settings, pool_settings, request_rules, user_pools
 from app.pools.domains import CLASSIC
 from app.pools.plans import NAMING, Plan, custom
 from app.throttling.callers import AS_INSTALLED
@@ -63,6 +64,8 @@ OWN = {
 """What the section `Cognate` says, in the words of app.pools.own_settings. `Preset` says several of them at once."""
 SET_OWN = "SetOwnSettings"
 """The action that sets these (see BEYOND_API)."""
+SET_RULES = "SetRequestRules"
+"""The action that sets `RequestRules` of the same section, which are replaced as a whole."""
 BOUNDS = {
     "String": ("StringAttributeConstraints", (("MinLength", "shortest"), ("MaxLength", "longest"))),
     "Number": ("NumberAttributeConstraints", (("MinValue", "least"), ("MaxValue", "greatest"))),
@@ -122,6 +125,7 @@ def _shape() -> shapes.Structure:
             RequestsPerAccount=shapes.Number(False, "integer", AS_INSTALLED, own_settings.MOST_REQUESTS),
             RequestsPerAddress=shapes.Number(False, "integer", AS_INSTALLED, own_settings.MOST_REQUESTS),
             RequestsPerClient=shapes.Number(False, "integer", AS_INSTALLED, own_settings.MOST_REQUESTS),
+            RequestRules=_structure(),  # a language of its own, which policy.request_rules checks
         ),
         LogConfigurations=_taking("SetLogDeliveryConfiguration").members["LogConfigurations"].shape,
         ResourceServers=_list_of(_taking("CreateResourceServer")),
@@ -163,7 +167,17 @@ def check(document: Document) -> dict[str, Any]:
             seen.add(one.get(name))
     for place, one in enumerate((document.value.get("Pool") or {}).get("Schema") or []):
         _check_attribute(document, ("Pool", "Schema", place), one)
+    if (document.value.get("Cognate") or {}).get("RequestRules") is not None:
+        check_rules(document, ("Cognate", "RequestRules"), document.value["Cognate"]["RequestRules"])
     return document.value
+
+
+def check_rules(document: Document, path: Path, given: Any) -> None:
+    """Raises documents.DocumentError for rules that are none, with the line and the name of the rule."""
+    try:
+        compiled(given, operations=registry.unsigned())
+    except RuleError as wrong:
+        raise document.wrong((*path, *wrong.path), wrong.reason) from None
 
 
 def _check(document: Document, path: Path, shape: shapes.Shape, value: Any) -> None:
@@ -229,6 +243,9 @@ def shown(env: Env, pool: Pool) -> dict[str, Any]:
         reply = call(env, operation, UserPoolId=pool.id)
         found[section] = {name: value for name, value in reply.items() if name != "UserPoolId"}
     found["Cognate"] = _own(own_settings.of(pool))
+    rules = request_rules.document(pool)
+    if rules is not None:
+        found["Cognate"]["RequestRules"] = rules
     reply = call(env, "GetLogDeliveryConfiguration", UserPoolId=pool.id)
     found["LogConfigurations"] = reply["LogDeliveryConfiguration"].get("LogConfigurations", [])
     with env.reading() as session:
@@ -451,6 +468,7 @@ def differences(
         *_single(present, given, "Mfa", "SetUserPoolMfaConfig"),
         *_single(present, given, "SessionConfiguration", "SetUserPoolSessionConfiguration"),
         *_own_settings(present, given),
+        *_rules(present, given),
         *_logs(present, given),
         *_looking("UICustomization", present, given),
     ]
@@ -600,12 +618,22 @@ def _single(present: Mapping[str, Any], given: Mapping[str, Any], section: str, 
 def _own_settings(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
     said = dict(given.get("Cognate") or {})
     preset = said.pop("Preset", None)
+    said.pop("RequestRules", None)
     bundle = _own(own_settings.PRESETS[preset]) if preset else {}
     before = present.get("Cognate") or {}
     after = merged({**before, **bundle}, said, _own(own_settings.COMPATIBLE))
     lines = tuple(_lines("Cognate", before, after))
     if lines:
         yield Action(lines, SET_OWN, after)
+
+
+def _rules(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
+    said = given.get("Cognate") or {}
+    if "RequestRules" in said:
+        before, after = (present.get("Cognate") or {}).get("RequestRules"), said["RequestRules"]
+        lines = tuple(_lines("Cognate.RequestRules", before, after))
+        if lines:
+            yield Action(lines, SET_RULES, {"RequestRules": after})
 
 
 def _logs(present: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Action]:
@@ -829,9 +857,14 @@ def _set_own(env: Env, pool: Pool, members: Mapping[str, Any]) -> None:
     own_settings.configure(env, pool, {OWN[word]: value for word, value in members.items() if word in OWN})
 
 
+def _set_rules(env: Env, pool: Pool, members: Mapping[str, Any]) -> None:
+    request_rules.configure(env, pool, members["RequestRules"], operations=registry.unsigned())
+
+
 BEYOND_API: Mapping[str, Callable[[Env, Pool, Mapping[str, Any]], None]] = {
     "RequirePKCE": _require_pkce,
     SET_OWN: _set_own,
+    SET_RULES: _set_rules,
 }
 """What the document can set and no operation of the API can, by the name of its action."""
 

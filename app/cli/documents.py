@@ -7,10 +7,12 @@ alias (of which a few lines can make gigabytes) and a tag are refused. Everythin
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import click
 import yaml
 
 from app import errors
@@ -53,6 +55,16 @@ class Document:
 def told(path: Path) -> str:
     """A path as people write it: `Clients[0].CallbackURLs`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def opened(file: str) -> Document:
+    """The document in a file; `-` is standard input. Raises errors.InvalidParameter, DocumentError."""
+    try:
+        with click.open_file(file, "rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except OSError as failed:
+        raise errors.InvalidParameter(f"{file} cannot be read: {os.strerror(failed.errno or 0)}.") from None
+    return read("standard input" if file == "-" else file, data)
 
 
 def read(name: str, data: bytes) -> Document:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -81,7 +80,7 @@ def show(environment: Open, pool_id: str, as_json: bool) -> None:
 def plan(environment: Open, pool_id: str, file: str, prune: bool, retire_misfits: bool, as_json: bool) -> None:
     """Print what the file would change, and which users stand in its way. Changes nothing."""
     with environment() as env:
-        found, document = find.pool(env, pool_id), _read(file)
+        found, document = find.pool(env, pool_id), documents.opened(file)
         _plan(env, found, document, prune=prune, retire_misfits=retire_misfits, as_json=as_json)
 
 
@@ -110,7 +109,7 @@ def apply(
         raise click.UsageError("Expected a pool and a file, or a file.")
     if new and len(pool_and_file) == 2:
         raise click.UsageError("--new makes another pool: leave POOL out.")
-    document = _read(pool_and_file[-1])
+    document = documents.opened(pool_and_file[-1])
     given = blueprint.check(document)
     say = printing.telling(as_json)
     with environment() as env:
@@ -256,15 +255,6 @@ def _reverted(env: Env, found: Pool, *, retire_misfits: bool, yes: bool, as_json
 
 
 # -- parts of them ---------------------------------------------------------------------------------------------
-
-
-def _read(file: str) -> documents.Document:
-    try:
-        with click.open_file(file, "rb") as opened:
-            data = opened.read(documents.LARGEST + 1)
-    except OSError as failed:
-        raise errors.InvalidParameter(f"{file} cannot be read: {os.strerror(failed.errno or 0)}.") from None
-    return documents.read("standard input" if file == "-" else file, data)
 
 
 def _named(env: Env, given: blueprint.Given) -> Pool | None:

@@ -384,6 +384,8 @@ READING = [
     ["rotate-keys", "us-east-1_x"],
     ["pool", "apply", "pool.yaml"],
     ["pool", "revert", "us-east-1_x"],
+    ["rules", "show", "us-east-1_x"],
+    ["rules", "apply", "us-east-1_x", "rules.yaml"],
     ["serve"],
 ]
 
@@ -392,15 +394,16 @@ def test_what_makes_no_installation_leaves_nothing_in_a_wrong_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     makers = {("demo",), ("migrate",), ("restore",)}  # the last only where there is a key: test_upkeep
-    another = {("doctor",)}  # which tells it as a problem: tests/cli/test_doctor.py
+    others = {("doctor",), ("rules", "check")}  # which tells it as a problem, and which needs none
     for names in commands(cli.cognate):
         tried = any(tuple(one[: len(names)]) == names for one in READING)
-        assert tried or names in makers | another, f"{names} is not tried"
+        assert tried or names in makers | others, f"{names} is not tried"
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli.logging.config, "dictConfig", lambda configuration: None)
     (tmp_path / "pool.yaml").write_text("Pool: {PoolName: Shop}\n")
+    (tmp_path / "rules.yaml").write_text("Rules: []\n")
     for mode in ("production", "development"):
         monkeypatch.setenv("COGNATE_MODE", mode)
         monkeypatch.setenv("COGNATE_PORT", str(free_port()))
@@ -411,7 +414,7 @@ def test_what_makes_no_installation_leaves_nothing_in_a_wrong_directory(
                 f"cognate: The data directory {tmp_path}/var (COGNATE_DATA_DIR) has no database: name the right one, "
                 "or run `cognate migrate` for a new installation.\n",
             ), arguments
-            assert [path.name for path in tmp_path.iterdir()] == ["pool.yaml"], arguments
+            assert {path.name for path in tmp_path.iterdir()} == {"pool.yaml", "rules.yaml"}, arguments
 
 
 @pytest.mark.slow
