@@ -7,7 +7,7 @@ which others verify tokens.
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Request, Response
 
 from app import web
 from app.env import Env
@@ -17,15 +17,16 @@ from app.pools import request_rules
 from app.pools.proof_of_work import Pass
 
 
-def at_a_page(*, answering: bool = False) -> None:
+def at_a_page(asked: Request, *, answering: bool = False) -> None:
     """Of a page, or an endpoint of OAuth. `answering`: it brings the solution of a challenge. Raises
     errors.UnknownPool, RequestDenied, ProofOfWorkDemanded."""
-    if request.method == "OPTIONS":
+    if asked.method == "OPTIONS":
         return
-    env, pool = web.current_env(), web.current_pool()
+    pool = web.current_pool()
     if request_rules.document(pool) is not None:
-        facts = Facts(_address(), request.method, request.path, None, _header)
-        shown = request.cookies.get(_cookie(env, pool), "")
+        env = web.current_env()
+        facts = _facts(asked, None)
+        shown = asked.cookies.get(_cookie(env, pool), "")
         request_rules.enforce(env, pool, facts, shown=shown, answering=answering)
 
 
@@ -33,8 +34,7 @@ def at_the_api(env: Env, pool: Pool, operation: str) -> None:
     """Of an operation that anybody may call. No cookie counts at the API, so no proof of work does. Raises
     errors.RequestDenied, ProofOfWorkDemanded."""
     if request_rules.document(pool) is not None:
-        facts = Facts(_address(), request.method, request.path, operation, _header)
-        request_rules.enforce(env, pool, facts, shown="")
+        request_rules.enforce(env, pool, _facts(web.this_request(), operation), shown="")
 
 
 def show_pass(response: Response, env: Env, pool: Pool, made: Pass) -> None:
@@ -50,12 +50,8 @@ def show_pass(response: Response, env: Env, pool: Pool, made: Pass) -> None:
     )
 
 
-def _address() -> str:
-    return request.remote_addr or ""
-
-
-def _header(name: str) -> str | None:
-    return request.headers.get(name)
+def _facts(asked: Request, operation: str | None) -> Facts:
+    return Facts(asked.remote_addr or "", asked.method, asked.path, operation, asked.headers.get)
 
 
 def _cookie(env: Env, pool: Pool) -> str:

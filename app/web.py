@@ -248,16 +248,23 @@ def version(app: Flask | None = None) -> str:
     return str((app or current_app).extensions["cognate_version"])
 
 
+def this_request() -> Request:
+    """Flask's `request` without its proxy, which takes a microsecond at each use: for what every request does."""
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return found
+
+
 def current_pool() -> Pool:
     """The pool that this request is about, by path or by host. Raises errors.UnknownPool."""
-    found: Pool | None = request.environ.get(_POOL)
+    asked = this_request()
+    found: Pool | None = asked.environ.get(_POOL)
     if found is None:
         env = current_env()
-        pool_id = request.environ.get(_POOL_ID)
-        found = find.pool(env, pool_id) if pool_id else find.pool_by_host(env, request.host)
+        pool_id = asked.environ.get(_POOL_ID)
+        found = find.pool(env, pool_id) if pool_id else find.pool_by_host(env, asked.host)
         if found is None:
-            raise errors.UnknownPool(request.host)
-        request.environ[_POOL] = found
+            raise errors.UnknownPool(asked.host)
+        asked.environ[_POOL] = found
         facts.current().pool = found.id
     return found
 

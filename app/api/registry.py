@@ -63,7 +63,11 @@ OPERATIONS: dict[str, Operation] = {}
 
 def unsigned() -> frozenset[str]:
     """The operations that need no access key: those that anybody can send, and that request rules are tried for."""
-    return frozenset(name for name, one in OPERATIONS.items() if one.who != "signed")
+    return frozenset(name for name in NAMES if not _signed(name))
+
+
+def _signed(name: str) -> bool:
+    return MODEL["operations"][name].get("authtype") != "none" and name not in BY_CLIENT
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Operation:
     def who(self) -> Who:
         """Who may call: the holder of an access key, of an access token, a client, or whoever brings some other
         proof (a session, a device's key, a feedback token) that the operation itself looks at."""
-        if self._model.get("authtype") != "none" and self.name not in BY_CLIENT:
+        if _signed(self.name):
             return "signed"
         if "AccessToken" in self.input.members:
             return "token"

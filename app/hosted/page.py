@@ -42,8 +42,9 @@ OF_NO_POOL = ("hosted.static", "hosted.status", "hosted.error")
 @bp.before_request
 def inspect() -> None:
     """Refuse what the rules of the pool refuse (app.inspection)."""
-    if request.endpoint not in OF_NO_POOL:
-        inspection.at_a_page(answering=request.endpoint == "hosted.proof")
+    asked = web.this_request()
+    if asked.endpoint not in OF_NO_POOL:
+        inspection.at_a_page(asked, answering=asked.endpoint == "hosted.proof")
 
 
 LARGEST = 64 * 1024

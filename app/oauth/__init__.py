@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint, Flask
 
-from app import inspection
+from app import inspection, web
 from app.env import Env
 from app.oauth import authorize, errors, logout, userinfo, well_known
 from app.oauth.server import Server
@@ -37,5 +37,6 @@ def open_on(app: Flask, env: Env) -> None:
 
 def _inspect() -> None:
     """Refuse what the rules of the pool refuse (app.inspection), but for the public documents."""
-    if request.endpoint not in ("oauth.discovery", "oauth.jwks"):
-        inspection.at_a_page()
+    asked = web.this_request()
+    if asked.endpoint not in ("oauth.discovery", "oauth.jwks"):
+        inspection.at_a_page(asked)

@@ -105,3 +105,12 @@ def test_a_refusal_that_the_model_does_not_list_is_noticed() -> None:
         registry.check_refusal(an("SignUp"), errors.CodeMismatch())
     registry.check_refusal(an("SignUp"), errors.SignUpClosed())
     registry.check_refusal(an("SignUp"), errors.TooManyRequests())
+
+
+def test_which_operations_need_no_access_key_is_known_before_any_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cognate rules check` loads none of them."""
+    declared = {name for name, one in registry.OPERATIONS.items() if one.who != "signed"}
+    monkeypatch.setattr(registry, "OPERATIONS", {})
+    found = registry.unsigned()
+    assert declared <= found and {"SignUp", "InitiateAuth", "GetUser"} <= found
+    assert not {"AdminGetUser", "UpdateUserPool"} & found
