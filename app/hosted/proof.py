@@ -30,7 +30,7 @@ def demanded(refusal: ProofOfWorkDemanded) -> Response:
             "request_id": web.request_id(),
         }
         return web.protect_page(Response(orjson.dumps(body), 403, content_type="application/json"))
-    if request.method != "GET":
+    if request.method not in ("GET", "HEAD"):
         return errors.page("begin_again")
     env, pool = web.current_env(), web.current_pool()
     made = proof_of_work.challenge(
