@@ -163,7 +163,12 @@ AUDIT = {"AuditSignIns": True, "AuditRetentionDays": 365}
 
 def test_settings_that_the_api_does_not_know(run: Run, env: Env, file: Path, clock: Clock) -> None:
     pool = a_pool(env, algorithm="ES256")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT, **AS_INSTALLED}
+    assert shown(run, pool.id)["Cognate"] == {
+        "EndSessionsWithPassword": False,
+        "RecentSignInMinutes": 0,
+        **AUDIT,
+        **AS_INSTALLED,
+    }
     path = rewrite(file, {"Cognate": {"Preset": "recommended", "RecentSignInMinutes": 30}})
     planned = run("pool", "plan", pool.id, path)
     assert (
@@ -171,13 +176,28 @@ def test_settings_that_the_api_does_not_know(run: Run, env: Env, file: Path, clo
     )
     assert run("pool", "apply", pool.id, path, "--yes").output.endswith("Done.\n")
     assert run("pool", "apply", pool.id, path).output == "Nothing to change.\n"
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 30, **AUDIT, **AS_INSTALLED}
+    assert shown(run, pool.id)["Cognate"] == {
+        "EndSessionsWithPassword": True,
+        "RecentSignInMinutes": 30,
+        **AUDIT,
+        **AS_INSTALLED,
+    }
     assert again(env, clock, pool).ends_sessions_with_password
     run("pool", "apply", pool.id, rewrite(file, {"Pool": {"UserPoolTags": {"a": "b"}}}), "--yes")  # UpdateUserPool
     run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"RecentSignInMinutes": None}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": True, "RecentSignInMinutes": 0, **AUDIT, **AS_INSTALLED}
+    assert shown(run, pool.id)["Cognate"] == {
+        "EndSessionsWithPassword": True,
+        "RecentSignInMinutes": 0,
+        **AUDIT,
+        **AS_INSTALLED,
+    }
     run("pool", "apply", pool.id, rewrite(file, {"Cognate": {"Preset": "cognito-compatible"}}), "--yes")
-    assert shown(run, pool.id)["Cognate"] == {"EndSessionsWithPassword": False, "RecentSignInMinutes": 0, **AUDIT, **AS_INSTALLED}
+    assert shown(run, pool.id)["Cognate"] == {
+        "EndSessionsWithPassword": False,
+        "RecentSignInMinutes": 0,
+        **AUDIT,
+        **AS_INSTALLED,
+    }
 
 
 def test_a_new_pool_is_made_with_a_preset(run: Run, file: Path, env: Env) -> None:
