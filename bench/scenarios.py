@@ -55,6 +55,7 @@ class Seat:
     client: srp.Client | None = None
     secret: str = ""
     """What an authenticator app shares with the server."""
+    cookies: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class ClientCredentials(Scenario):
         scope = client.get("scopes", [""])[0]
         if not seat.request:
             fields = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
-            seat.request = _authenticated(self.site.document["token_endpoint"], fields, client)
+            seat.request = authenticated(self.site.document["token_endpoint"], fields, client)
         answer = (yield seat.request).expect(200)
         body = answer.json()
         _bearer(body)
@@ -236,7 +237,7 @@ class Refresh(Scenario):
     def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
         client = CodeFlow.client(self.site)
         fields = {"grant_type": "refresh_token", "refresh_token": seat.refresh_token}
-        answer = (yield _authenticated(self.site.document["token_endpoint"], fields, client)).expect(200)
+        answer = (yield authenticated(self.site.document["token_endpoint"], fields, client)).expect(200)
         body = answer.json()
         _bearer(body)
         _shaped(body.get("id_token"))
@@ -245,7 +246,7 @@ class Refresh(Scenario):
             _of_user(self.site, seat, client, body["access_token"], body["id_token"])
 
 
-class _Api(Scenario):
+class Api(Scenario):
     """A sign-in by the JSON API."""
 
     budget: ClassVar[float]
@@ -289,7 +290,7 @@ class _Api(Scenario):
             _of_user(self.site, seat, self.client, result["AccessToken"], result["IdToken"])
 
 
-class Password(_Api):
+class Password(Api):
     name = "password"
     work = Work(signatures=2, hashes=1)
     budget = 6.0
@@ -303,7 +304,7 @@ class Password(_Api):
         self.granted(seat, answer, thorough=thorough)
 
 
-class Srp(_Api):
+class Srp(Api):
     name = "srp"
     requests = 2
     work = Work(signatures=2, srp=1)
@@ -325,7 +326,7 @@ class Srp(_Api):
         self.granted(seat, answer, thorough=thorough)
 
 
-class Totp(_Api):
+class Totp(Api):
     """With the code of an authenticator app. A code is good once in thirty seconds, and so two of the requests make a
     new secret for the next sign-in. The code of the next step of time is shown, which the server tolerates: it then
     comes after the one that proved the secret, whenever the step changes."""
@@ -405,7 +406,7 @@ class Totp(_Api):
             raise BadAnswer(f"not verified: {answer.body[:300]!r}")
 
 
-class Custom(_Api):
+class Custom(Api):
     """A question of the customer's code, and its answer (bench.customer)."""
 
     name = "custom"
@@ -439,7 +440,7 @@ class Custom(_Api):
         self.granted(seat, answer, thorough=thorough)
 
 
-class RefreshRotating(_Api):
+class RefreshRotating(Api):
     """A refresh token for the next one, by GetTokensFromRefreshToken."""
 
     name = "refresh_rotating"
@@ -487,6 +488,11 @@ class CodeFlow(Scenario):
         return cast(dict[str, Any], site.client("spa", "web"))
 
     def converse(self, seat: Seat, *, thorough: bool) -> Conversation:
+        seat.cookies.clear()
+        yield from self.tokens(seat, thorough=thorough)
+
+    def tokens(self, seat: Seat, *, thorough: bool) -> Generator[bytes, Answer, tuple[dict[str, str], dict[str, Any]]]:
+        """What the code was exchanged with, and for. Without the password where the cookies have a session."""
         client = self.client(self.site)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode("ascii")
@@ -510,7 +516,7 @@ class CodeFlow(Scenario):
             "redirect_uri": client["redirect_uri"],
             "code_verifier": verifier,
         }
-        answer = (yield _authenticated(self.site.document["token_endpoint"], fields, client)).expect(200)
+        answer = (yield authenticated(self.site.document["token_endpoint"], fields, client)).expect(200)
         body = answer.json()
         _bearer(body)
         _shaped(body.get("id_token"))
@@ -520,24 +526,25 @@ class CodeFlow(Scenario):
             _of_user(self.site, seat, client, body["access_token"], body["id_token"], nonce=nonce)
             seat.access_token = body["access_token"]
             seat.refresh_token = body.get("refresh_token", "")
+        return fields, body
 
     def _signed_in(self, seat: Seat, url: str, redirect_uri: str) -> Generator[bytes, Answer, dict[str, str]]:
         """As a browser goes: follow redirects, keep cookies, fill in the form that asks for a password."""
-        cookies: dict[str, str] = {}
-        request = wire.get(url, **_cookie(cookies))
+        cookies = seat.cookies
+        request = wire.get(url, **cookie(cookies))
         for _ in range(self.MOST_STEPS):
             answer: Answer = yield request
-            _keep(cookies, answer)
+            keep(cookies, answer)
             if answer.status in (302, 303):
                 location = urljoin(url, answer.header("location") or "")
                 if location.startswith(redirect_uri + "?"):
                     return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
                 url = self._near(location)
-                request = wire.get(url, **_cookie(cookies))
+                request = wire.get(url, **cookie(cookies))
                 continue
             action, fields = filled_form(answer.expect(200), seat.user["username"], seat.user["password"])
             url = self._near(urljoin(url, action))
-            request = wire.form(url, fields, **_cookie(cookies))
+            request = wire.form(url, fields, **cookie(cookies))
         raise BadAnswer(f"not signed in after {self.MOST_STEPS} steps, last at {url.partition('?')[0]}")
 
     def _near(self, url: str) -> str:
@@ -563,7 +570,7 @@ SCENARIOS: tuple[type[Scenario], ...] = (
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
-def _authenticated(url: str, fields: dict[str, str], client: dict[str, Any]) -> bytes:
+def authenticated(url: str, fields: dict[str, str], client: dict[str, Any]) -> bytes:
     """A request to the token endpoint, as a confidential client or a public one."""
     if "client_secret" in client:
         return wire.form(url, fields, Authorization=wire.basic(client["client_id"], client["client_secret"]))
@@ -619,11 +626,11 @@ def filled_form(answer: Answer, username: str, password: str) -> tuple[str, dict
     raise BadAnswer(f"no form for a password on the page: {answer.body[-300:]!r}")
 
 
-def _cookie(cookies: dict[str, str]) -> dict[str, str]:
+def cookie(cookies: dict[str, str]) -> dict[str, str]:
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())} if cookies else {}
 
 
-def _keep(cookies: dict[str, str], answer: Answer) -> None:
+def keep(cookies: dict[str, str], answer: Answer) -> None:
     for line in answer.headers("set-cookie"):
         name, _, value = line.partition(";")[0].partition("=")
         if value:

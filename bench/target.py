@@ -112,9 +112,16 @@ class Installation:
     """A data directory, and the server on it."""
 
     def __init__(
-        self, server: str, directory: Path, database_url: str | None, settings: Mapping[str, str] | None = None
+        self,
+        server: str,
+        directory: Path,
+        database_url: str | None,
+        settings: Mapping[str, str] | None = None,
+        program: Sequence[str] | None = None,
     ) -> None:
+        """`program`: the command `cognate` of another checkout, which then also serves."""
         self._server = server
+        self._program = program
         self._directory = directory
         self._port = free_port()
         environ = {name: value for name, value in os.environ.items() if not name.startswith("COGNATE_")}
@@ -143,7 +150,7 @@ class Installation:
 
     def seed(self) -> None:
         """Migrate and make the demo."""
-        command = [*_COGNATE, "demo", "--seed-only"]
+        command = [*(self._program or _COGNATE), "demo", "--seed-only"]
         with self._log() as log:
             try:
                 subprocess.run(
@@ -165,12 +172,16 @@ class Installation:
             self._process = subprocess.Popen(
                 self._command(), cwd=ROOT, env=self._environ, stdout=log, stderr=log, start_new_session=True
             )
-        while not _answers(("127.0.0.1", self._port), self.url):
+        while not self.answers():
             if self._process.poll() is not None or time.monotonic() - began > STARTS_WITHIN:
                 self.stop()
                 raise NotStarted(f"{self._server} does not answer:\n{self._log_end()}")
             time.sleep(0.002)
         return time.monotonic() - began
+
+    def answers(self) -> bool:
+        """Whether a request gets an answer, whatever it says."""
+        return _answers(("127.0.0.1", self._port), self.url)
 
     def stop(self) -> None:
         """As Ctrl-C does it; then without asking."""
@@ -179,6 +190,8 @@ class Installation:
             stop(process)
 
     def _command(self) -> list[str]:
+        if self._program:
+            return [*self._program, "serve"]
         if self._server == "granian":
             return [sys.executable, "-c", "from bench.customer import serve; serve()", "serve"]
         settings = config.read(self._environ)
@@ -356,9 +369,9 @@ def _furnish(url: str, facts: dict[str, Any], users: int) -> None:
         config=Config(retries={"total_max_attempts": 1}, proxies={}),
     )
     try:
-        facts["users"] = [facts["user"], *_people(api, facts["pool_id"], users - 1)]
+        facts["users"] = [facts["user"], *create_people(api, facts["pool_id"], users - 1)]
         rotation = {"Feature": "ENABLED", "RetryGracePeriodSeconds": 30}
-        facts["clients"]["rotating"] = _client(api, facts["pool_id"], RefreshTokenRotation=rotation)
+        facts["clients"]["rotating"] = create_client(api, facts["pool_id"], RefreshTokenRotation=rotation)
         pool = api.create_user_pool(PoolName="Bench")["UserPool"]["Id"]
         api.set_user_pool_mfa_config(
             UserPoolId=pool, SoftwareTokenMfaConfiguration={"Enabled": True}, MfaConfiguration="OPTIONAL"
@@ -385,13 +398,13 @@ def _another(api: Any, facts: dict[str, Any], pool: str, people: int, flows: lis
     return {
         "pool_id": pool,
         "discovery_url": facts["discovery_url"].replace(facts["pool_id"], pool),
-        "clients": {"spa": _client(api, pool, ExplicitAuthFlows=flows, PreventUserExistenceErrors="ENABLED")},
+        "clients": {"spa": create_client(api, pool, ExplicitAuthFlows=flows, PreventUserExistenceErrors="ENABLED")},
         **{name: facts[name] for name in ("base_url", "region", "access_key")},
-        "users": _people(api, pool, people),
+        "users": create_people(api, pool, people),
     }
 
 
-def _people(api: Any, pool_id: str, count: int) -> list[dict[str, str]]:
+def create_people(api: Any, pool_id: str, count: int) -> list[dict[str, str]]:
     """People like the demo's user."""
     made = []
     for number in range(count):
@@ -414,7 +427,7 @@ def _people(api: Any, pool_id: str, count: int) -> list[dict[str, str]]:
     return made
 
 
-def _client(api: Any, pool_id: str, **settings: Any) -> dict[str, str]:
+def create_client(api: Any, pool_id: str, **settings: Any) -> dict[str, str]:
     settings = {"ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"], **settings}
     made = api.create_user_pool_client(UserPoolId=pool_id, ClientName="Bench", **settings)
     return {"client_id": made["UserPoolClient"]["ClientId"]}

