@@ -2,7 +2,7 @@
 # They need neither root, nor the venv package's ensurepip, nor uv; pip's own settings (PIP_*) are honoured.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast coverage check format browser deploy-tools sdk bench bench-directory bench-enumeration wheel lock clean
+.PHONY: help install run test test-fast coverage check format browser deploy-tools sdk bench bench-directory bench-enumeration chaos soak wheel lock clean
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -99,6 +99,12 @@ bench-directory: $(DEV) ## Measure searches and sign-ups among up to a million u
 
 bench-enumeration: $(DEV) ## Measure whether answers tell by their time who has an account
 	@$(PY) -m bench.enumeration $(ARGS)
+
+chaos: $(DEV) ## Break things under a server that is asked all the while (ARGS=--list for which)
+	@$(PY) -m chaos $(ARGS)
+
+soak: $(DEV) ## Ten minutes of mixed load: whether memory, descriptors, threads and connections stay flat
+	@$(PY) -m chaos --soak $(ARGS)
 
 wheel: $(BUILD) ## Build dist/cognate_idp-….whl, to be installed with pip, pipx or uv
 	@$(PY) -m hatchling build --target wheel --directory dist

@@ -16,7 +16,7 @@ from types import FrameType
 import chaos.faults  # noqa: F401 - puts them on the list
 from bench.report import plain
 from chaos import report
-from chaos.server import Seeds
+from chaos.server import FEW, PEOPLE, Seeds
 from chaos.soak import MINUTES, soak
 from chaos.trial import FAULTS, Database, Fault, Finding, attempt
 
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> Iterator[Finding]:
     """Each finding as soon as it is known."""
     with tempfile.TemporaryDirectory(prefix="cognate-chaos-") as directory:
         home = Path(directory)
-        seeds = Seeds(options.server, home)
+        seeds = Seeds(options.server, home, people=FEW if options.short else PEOPLE)
         try:
             for chosen, database in _chosen(options):
                 began = time.monotonic()

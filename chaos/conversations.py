@@ -1,8 +1,9 @@
-"""What is asked besides bench's scenarios, and what has to be true afterwards of each answer that acknowledged something."""
+"""What is asked besides bench's scenarios, and what has to be true afterwards of what was acknowledged."""
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -16,6 +17,9 @@ from bench.load import Conversation, walk
 from bench.scenarios import Api, CodeFlow, Password, Scenario, Seat, authenticated
 from bench.site import Site
 from bench.wire import BadAnswer
+
+TRIES = 20
+"""How often something is looked for at a server that has no time just now."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def administrator(facts: dict[str, Any]) -> Any:
         region_name=facts["region"],
         aws_access_key_id=key["id"],
         aws_secret_access_key=key["secret"],
-        config=Config(retries={"total_max_attempts": 3, "mode": "standard"}, proxies={}),
+        config=Config(retries={"total_max_attempts": 5, "mode": "standard"}, proxies={}),
     )
 
 
@@ -164,7 +168,13 @@ def _is_refused(site: Site, fields: dict[str, str]) -> bool:
     refused: list[bool] = []
 
     def talk() -> Conversation:
-        answer = yield authenticated(site.document["token_endpoint"], fields, CodeFlow.client(site))
+        request = authenticated(site.document["token_endpoint"], fields, CodeFlow.client(site))
+        answer = yield request
+        for _ in range(TRIES):
+            if answer.status not in (429, 503):
+                break
+            time.sleep(1)
+            answer = yield request
         if answer.status == 200:
             refused.append(False)
         elif answer.expect(400).json().get("error") == "invalid_grant":

@@ -28,7 +28,7 @@ from chaos.conversations import Acknowledged
 
 PATIENCE = 30.0
 """Seconds for one answer; then it counts as none."""
-SEATS = 8
+SEATS = 4
 """Of each scenario; requests take turns in them."""
 IDLE = 4.0
 """Seconds: less than the ten after which the server closes a connection that is idle."""
@@ -231,23 +231,23 @@ class _Generator:
             asyncio.create_task(self._arrive(scenario, theirs, rate))
             for (scenario, rate), theirs in zip(self.paces, seats, strict=True)
         ]
-        error = None
+        failed = None
         while not self.pipe.poll():
             await asyncio.sleep(REPORTS_EVERY)
-            self._report(max((time.monotonic() - began for began in self.under_way.values()), default=0.0), error)
+            self._report(max((time.monotonic() - began for began in self.under_way.values()), default=0.0), failed)
             for task in arrivals:
                 if task.done():
-                    error = f"the load generator failed: {task.exception()!r}"
+                    failed = f"the load generator failed: {task.exception()!r}"
         for task in arrivals:
             task.cancel()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=self.patience + 5)
-        self._report(-1.0, error)
+        self._report(-1.0, failed)
         for line in self.idle:
             line.writer.close()
 
-    def _report(self, oldest: float, error: str | None) -> None:
-        self.pipe.send((self.asked, self.acknowledged, oldest, error))
+    def _report(self, oldest: float, failed: str | None) -> None:
+        self.pipe.send((self.asked, self.acknowledged, oldest, failed))
         self.asked, self.acknowledged = [], []
 
     async def _arrive(self, scenario: Scenario, seats: list[Any], rate: float) -> None:
@@ -291,7 +291,8 @@ class _Generator:
         try:
             request = next(talk)
             while True:
-                line = line or await asyncio.wait_for(self._line(), self.patience)
+                if line is None:
+                    line = await asyncio.wait_for(self._line(), self.patience)
                 answer = await asyncio.wait_for(self._ask(line, request), self.patience)
                 if closes(answer):
                     line.writer.close()

@@ -38,7 +38,18 @@ class Cluster:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{DATABASE}"
 
     def initialize(self) -> None:
-        command = [self._bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        command = [
+            str(self._bin / "initdb"),
+            "-D",
+            str(self.data),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
         subprocess.run([*command, "--no-sync"], check=True, stdout=subprocess.DEVNULL, **postgres.server_user())
 
     def start(self) -> None:

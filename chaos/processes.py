@@ -61,8 +61,8 @@ def frozen(pids: Sequence[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def main_thread_hung(pid: int) -> Iterator[bool]:
-    """Only the main thread stands still, as in an endless call, and all others go on. Yields whether that could be done:
-    it takes the right to trace the process."""
+    """Only the main thread stands still, as in an endless call, and all others go on. Yields whether that could be
+    done: it takes the right to trace the process."""
     command = [sys.executable, str(Path(__file__)), str(pid)]
     tracer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert tracer.stdin and tracer.stdout

@@ -23,8 +23,8 @@ from chaos.postgresql import DATABASE, Cluster
 from tests import postgres
 
 WORKERS = 2
-PEOPLE = 40
-"""Sign-ins of one user wait for each other, and too many of them are refused: there have to be many users."""
+PEOPLE, FEW = 40, 10
+"""Of the long form and the short one. Sign-ins of one user wait for each other, so there have to be several."""
 SETTINGS = {"workers": str(WORKERS), "sign_ups_per_network": "0", "codes_per_address": "0"}
 """All else is as an operator finds it; the load comes from one address, as the requests of real users do not."""
 
@@ -33,9 +33,15 @@ class Cognate(Installation):
     """One server, with its own data directory and port."""
 
     def __init__(
-        self, program: Path, directory: Path, database_url: str | None, settings: Mapping[str, str] | None = None
+        self,
+        program: Path,
+        directory: Path,
+        database_url: str | None,
+        settings: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__("cognate", directory, database_url, SETTINGS | dict(settings or {}), (str(program),))
+        self._environ |= dict(environ or {})
         self.directory = directory
 
     @property
@@ -82,12 +88,12 @@ class Cognate(Installation):
         facts = {"base_url": f"https://localhost:{self._port}"}
         return Site(("127.0.0.1", self._port), facts["base_url"], {}, {}, facts)
 
-    def furnish(self) -> None:
+    def furnish(self, people: int) -> None:
         """What the demo has not: more users, and two pools in which anybody may sign up, one of which sends codes."""
         facts = self.facts
         api = administrator(facts)
         with contextlib.closing(api):
-            facts["users"] = [facts["user"], *create_people(api, facts["pool_id"], PEOPLE - 1)]
+            facts["users"] = [facts["user"], *create_people(api, facts["pool_id"], people - 1)]
             for name, mailed in (("sign_ups", []), ("mailed", ["email"])):
                 pool = api.create_user_pool(PoolName=name, AutoVerifiedAttributes=mailed)["UserPool"]["Id"]
                 facts[name] = {"pool_id": pool, **create_client(api, pool)}
@@ -130,7 +136,8 @@ class Prepared:
 class Seeds:
     """Makes data to serve once for each database, and copies it."""
 
-    def __init__(self, program: Path, home: Path) -> None:
+    def __init__(self, program: Path, home: Path, *, people: int) -> None:
+        self._people = people
         self._program = program
         self._home = home
         self._made: dict[str, Prepared] = {}
@@ -158,7 +165,7 @@ class Seeds:
         try:
             server.seed()
             server.start()
-            server.furnish()
+            server.furnish(self._people)
         finally:
             server.stop()
             if cluster is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -67,9 +67,11 @@ class Durations:
     """Of the undisturbed phase, and of the recovered one."""
     harm: float
     """That a fault lasts which ends by being lifted."""
+    share: float
+    """Of the usual load: where facts are looked at, it must not be more than a busy machine can take."""
 
 
-LONG, SHORT = Durations(8, 15), Durations(2.5, 4)
+LONG, SHORT = Durations(8, 15, 1.0), Durations(2.5, 4, 0.5)
 
 
 @dataclass
@@ -107,20 +109,24 @@ class Trial:
         """When the trial is over."""
         self._stack.callback(cluster.stop)
 
-    def serve(self, database_url: str | None = None, **settings: str) -> Cognate:
+    def serve(
+        self, database_url: str | None = None, environ: Mapping[str, str] | None = None, /, **settings: str
+    ) -> Cognate:
         """A server, prepared and started, that is gone when the trial is over."""
         if not hasattr(self, "prepared"):
             self.prepare()
-        self.server = self.serve_also(database_url, **settings)
+        self.server = self.serve_also(database_url, environ, **settings)
         if "tls_certificate" not in settings and "base_url" not in settings:
             self.site = self.server.site()
         return self.server
 
-    def serve_also(self, database_url: str | None = None, **settings: str) -> Cognate:
+    def serve_also(
+        self, database_url: str | None = None, environ: Mapping[str, str] | None = None, /, **settings: str
+    ) -> Cognate:
         """Another server on the same data."""
         cluster = self.prepared.cluster
         url = database_url or (cluster.url if cluster else None)
-        server = Cognate(self.program, self.prepared.directory, url, settings)
+        server = Cognate(self.program, self.prepared.directory, url, settings, environ)
         self._stack.callback(server.stop)
         server.start()
         return server
@@ -128,7 +134,7 @@ class Trial:
     def usual(self) -> Paces:
         """A little of all that an installation does."""
         site = self.site
-        return [
+        paces: Paces = [
             (Jwks(site), 8),
             (UserInfo(site), 8),
             (Refresh(site), 4),
@@ -136,6 +142,7 @@ class Trial:
             (SignUp(site), 2),
             (Codes(site), 3),
         ]
+        return [(scenario, self.durations.share * pace) for scenario, pace in paces]
 
     def ask(self, paces: Paces | None = None, **more: Any) -> Load:
         """Begin to ask. The kinds that are asked now are those that figures and claims are about."""

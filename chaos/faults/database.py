@@ -54,8 +54,8 @@ def postgresql_frozen(trial: Trial) -> None:
 
 @fault("postgresql-failover", "PostgreSQL")
 def postgresql_failover(trial: Trial) -> None:
-    """The primary stands still for good, and its standby is promoted; the URL names both. Replication is synchronous, so
-    that what was acknowledged is there."""
+    """The primary stands still for good, and its standby is promoted; the URL names both. Replication is synchronous,
+    so that what was acknowledged is there."""
     cluster = _cluster(trial)
     cluster.stop()
     # The standby copies what is there, and has to be in touch before a commit waits for it.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos import hostile
@@ -21,17 +21,17 @@ FREED_WITHIN = 10.0
 
 @fault("disk-full")
 def disk_full(trial: Trial) -> None:
-    """The file system of the SQLite file is full to the last byte. What only reads goes on, and nothing is half written."""
+    """The file system of the SQLite file is full to the last byte. What only reads goes on; nothing is half done."""
     prepared = trial.prepare()
-    with small_disk(trial.home / "disk") as disk:
-        shutil.copy(prepared.directory / "cognate.sqlite", disk / "cognate.sqlite")
-        trial.serve(f"sqlite:///{disk / 'cognate.sqlite'}")
+    with small_disk(trial.home) as disk:
+        file = shutil.copy(prepared.directory / "cognate.sqlite", disk.directory / "cognate.sqlite")
+        trial.serve(f"sqlite:///{file}", disk.environ)
         trial.ask()
         trial.undisturbed()
         with trial.disturbed():
-            ballast = fill(disk)
+            disk.fill()
             time.sleep(trial.durations.harm)
-            ballast.unlink()
+            disk.make_room()
         trial.recovers(time.monotonic(), target=FREED_WITHIN)
         during = trial.figures(DISTURBED)
         trial.claim("each request is answered, or refused with Retry-After", during.failed == 0, failures(during))
@@ -43,31 +43,53 @@ def disk_full(trial: Trial) -> None:
         )
         if not during.refused:
             trial.note("nothing had to be refused: SQLite had room left in its own files")
-        trial.server.stop()
+        trial.server.stop()  # before its disk goes
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A directory for files, and a file that makes it full."""
+
+    directory: Path
+    ballast: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    """Of the programs that write there."""
+
+    def fill(self) -> None:
+        """To the last byte."""
+        for size in (2**20, 2**12, 1):
+            with contextlib.suppress(OSError), self.ballast.open("ab", buffering=0) as file:
+                while not self.environ and file.write(bytes(size)) == size:
+                    pass
+
+    def make_room(self) -> None:
+        self.ballast.unlink()
 
 
 @contextlib.contextmanager
-def small_disk(at: Path) -> Iterator[Path]:
-    """A file system of its own, of a few megabytes."""
-    at.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(at)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        raise NotPossible("no file system can be mounted here: that takes root")
-    try:
-        yield at
-    finally:
-        subprocess.run(["umount", "--lazy", str(at)], check=True)
+def small_disk(scratch: Path) -> Iterator[Disk]:
+    """A file system of a few megabytes, if one can be mounted; otherwise a library that lets writes fail."""
+    directory = (scratch / "disk").resolve()
+    directory.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(directory)]
+    if os.geteuid() == 0 and subprocess.run(command, capture_output=True).returncode == 0:
+        try:
+            yield Disk(directory, directory / "ballast")
+        finally:
+            subprocess.run(["umount", "--lazy", str(directory)], check=True)
+    else:
+        yield _preloaded(directory, scratch)
 
 
-def fill(disk: Path) -> Path:
-    """The file that takes all that was left."""
-    ballast = disk / "ballast"
-    for size in (2**20, 2**12, 1):
-        with contextlib.suppress(OSError), ballast.open("ab", buffering=0) as file:
-            while True:
-                if file.write(bytes(size)) < size:
-                    raise OSError(errno.ENOSPC, "full")
-    return ballast
+def _preloaded(directory: Path, scratch: Path) -> Disk:
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None or not os.path.isdir("/proc/self/fd"):
+        raise NotPossible("to fill a disk takes root, or Linux and a C compiler")
+    library, ballast = scratch / "full_disk.so", scratch / "ballast"
+    source = Path(__file__).parents[1] / "full_disk.c"
+    subprocess.run([compiler, "-std=c11", "-Wall", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    environ = {"LD_PRELOAD": library, "FULL_DISK_OF": directory, "FULL_DISK_WHILE": ballast}
+    return Disk(directory, ballast, {name: str(value) for name, value in environ.items()})
 
 
 @fault("silent-mail-server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from chaos import processes
@@ -80,13 +81,13 @@ def hang_main_thread(trial: Trial) -> None:
     _stands_still(trial, processes.main_thread_hung)
 
 
-def _stands_still(trial: Trial, harm: "type[AbstractContextManager[object]] | object") -> None:
+def _stands_still(trial: Trial, harm: Callable[[int], AbstractContextManager[bool | None]]) -> None:
     server = trial.serve()
     trial.ask(patience=20.0)
     trial.undisturbed()
     workers = server.workers()
     began = time.monotonic()
-    with harm(workers[0]) as done:  # type: ignore[operator]
+    with harm(workers[0]) as done:
         if done is False:
             raise NotPossible("threads of other processes may not be stopped here (ptrace)")
         with trial.disturbed():
