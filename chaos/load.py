@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.figures import percentile
-from bench.load import PREPARATION, Address, Conversation, Scenario
+from bench.load import PREPARATION, Address, Conversation
+from bench.scenarios import Scenario
 from bench.wire import Answer, BadAnswer, Reader, closes
 from chaos.conversations import Acknowledged
 
@@ -33,6 +34,8 @@ SEATS = 4
 IDLE = 4.0
 """Seconds: less than the ten after which the server closes a connection that is idle."""
 REPORTS_EVERY = 0.1
+FEW = 0.2
+"""Refused for one that is answered, when all is well: a machine can have other things to do."""
 
 Outcome = Literal["answered", "refused", "failed"]
 
@@ -88,12 +91,13 @@ def figures(asked: Sequence[Asked]) -> Figures:
 class Load:
     """A generator process that asks until it is told to stop; what it noted, as far as it is known."""
 
-    def __init__(self, pipe: Connection, patience: float) -> None:
+    def __init__(self, pipe: Connection, kinds: Sequence[str], patience: float) -> None:
         self._pipe = pipe
+        self.kinds = kinds
         self._patience = patience
         self.asked: list[Asked] = []
         self.acknowledged: list[Acknowledged] = []
-        self._oldest = 0.0
+        self._under_way: list[float] = []
         self._ended = threading.Event()
         self._error: str | None = None
         self._reader = threading.Thread(target=self._collect, name="load", daemon=True)
@@ -103,22 +107,33 @@ class Load:
         """Those that began in this span of time.monotonic()."""
         return [one for one in self.asked if begin <= one.began < end and (not kinds or one.kind in kinds)]
 
-    def settled(self, since: float, *, within: float, calm: float = 2.0, kinds: Sequence[str] = ()) -> float | None:
-        """Waits until all that ends is answered, for `calm` seconds, with nothing older under way.
+    def settled(self, since: float, *, within: float, calm: float = 2.0) -> float | None:
+        """Waits until all is well again: of what began in a span of `calm` seconds each request has ended; since then
+        none has failed, some of each kind were answered, and hardly any refused.
 
-        Returns the seconds from `since` until the first request after which each one was answered; None when it does
-        not come to that.
+        Returns the seconds from `since` to the beginning of that span; None when it does not come to that. However slow
+        the machine is, only the wait gets longer.
         """
-        begin = time.monotonic()
-        while time.monotonic() < begin + within:
+        end = time.monotonic() + within
+        while True:
+            begin = self._well_since(since, calm)
+            if begin is not None:
+                return begin - since
+            if time.monotonic() > end:
+                return None
             time.sleep(REPORTS_EVERY)
-            now = time.monotonic()
-            found = [one for one in tuple(self.asked) if not kinds or one.kind in kinds]
-            recent = [one for one in found if one.ended > now - calm]
-            quiet = recent and all(one.outcome == "answered" for one in recent)
-            if now - begin >= calm and quiet and self._oldest < calm:
-                bad = [one.began for one in found if one.outcome != "answered" and one.began >= since]
-                return max(bad, default=since) - since
+
+    def _well_since(self, since: float, calm: float) -> float | None:
+        found = [one for one in tuple(self.asked) if one.began >= since]
+        failed = max((one.began for one in found if one.outcome == "failed"), default=None)
+        begins = [one.began for one in found if one.outcome == "refused" and one.began > (failed or since)]
+        for begin in [since if failed is None else failed, *sorted(begins)]:
+            if any(began < begin + calm for began in self._under_way) or time.monotonic() < begin + calm:
+                return None
+            answered = Counter(one.kind for one in found if one.began > begin and one.outcome == "answered")
+            refused = sum(one.outcome == "refused" for one in found if one.began > begin)
+            if all(answered[kind] for kind in self.kinds) and refused <= FEW * answered.total():
+                return begin
         return None
 
     def stop(self) -> None:
@@ -134,12 +149,12 @@ class Load:
     def _collect(self) -> None:
         try:
             while True:
-                asked, acknowledged, self._oldest, error = self._pipe.recv()
+                asked, acknowledged, under_way, self._error = self._pipe.recv()
                 self.asked += asked
                 self.acknowledged += acknowledged
-                self._error = error
-                if self._oldest < 0:
+                if under_way is None:
                     break
+                self._under_way = under_way
         except (EOFError, OSError):
             self._error = "the load generator ended by itself"
         self._ended.set()
@@ -171,7 +186,7 @@ def load(
             trouble = "the load generator ended before it began"
         if trouble:
             raise BadAnswer(trouble)
-        running = Load(ours, patience)
+        running = Load(ours, [scenario.name for scenario, _ in paces], patience)
         try:
             yield running
         finally:
@@ -234,7 +249,7 @@ class _Generator:
         failed = None
         while not self.pipe.poll():
             await asyncio.sleep(REPORTS_EVERY)
-            self._report(max((time.monotonic() - began for began in self.under_way.values()), default=0.0), failed)
+            self._report(list(self.under_way.values()), failed)
             for task in arrivals:
                 if task.done():
                     failed = f"the load generator failed: {task.exception()!r}"
@@ -242,12 +257,13 @@ class _Generator:
             task.cancel()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=self.patience + 5)
-        self._report(-1.0, failed)
+        self._report(None, failed)
         for line in self.idle:
             line.writer.close()
 
-    def _report(self, oldest: float, failed: str | None) -> None:
-        self.pipe.send((self.asked, self.acknowledged, oldest, failed))
+    def _report(self, under_way: list[float] | None, failed: str | None) -> None:
+        """When those under way began; None at the end."""
+        self.pipe.send((self.asked, self.acknowledged, under_way, failed))
         self.asked, self.acknowledged = [], []
 
     async def _arrive(self, scenario: Scenario, seats: list[Any], rate: float) -> None:

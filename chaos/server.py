@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import signal
 import socket
@@ -27,6 +28,8 @@ PEOPLE, FEW = 40, 10
 """Of the long form and the short one. Sign-ins of one user wait for each other, so there have to be several."""
 SETTINGS = {"workers": str(WORKERS), "sign_ups_per_network": "0", "codes_per_address": "0"}
 """All else is as an operator finds it; the load comes from one address, as the requests of real users do not."""
+
+_ACCESS = re.compile(r"[-\d]+ [:\d]+ [-+]\d{4} ")
 
 
 class Cognate(Installation):
@@ -114,7 +117,9 @@ class Cognate(Installation):
         return self._process is not None and self._process.poll() is None
 
     def log_tail(self, lines: int = 5) -> list[str]:
-        return (self.directory / "server.log").read_text(errors="replace").splitlines()[-lines:]
+        """The last lines of the log that are not about requests."""
+        found = (self.directory / "server.log").read_text(errors="replace").splitlines()
+        return [line for line in found if not _ACCESS.match(line)][-lines:]
 
     def end(self) -> int | None:
         """Told to stop as a supervisor does it. Its exit status; None when it had to be killed."""

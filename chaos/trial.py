@@ -12,7 +12,7 @@ from typing import Any, Literal
 from bench.scenarios import Jwks, Password, Refresh, Scenario, UserInfo
 from bench.site import Site
 from chaos import load as loads
-from chaos.conversations import Codes, SignUp, lost
+from chaos.conversations import Codes, MailedSignUp, SignUp, lost
 from chaos.load import Figures, Load, figures
 from chaos.postgresql import Cluster
 from chaos.processes import WITHIN, until
@@ -20,6 +20,8 @@ from chaos.server import Cognate, Prepared, Seeds
 
 Database = Literal["SQLite", "PostgreSQL"]
 UNDISTURBED, DISTURBED, RECOVERED = "undisturbed", "with the fault", "recovered"
+PROMISING = {one.name for one in (SignUp, MailedSignUp, Codes)}
+"""Conversations that acknowledge what has to be there afterwards."""
 Paces = Sequence[tuple[Scenario, float]]
 
 
@@ -187,6 +189,7 @@ class Trial:
         if seconds is not None:
             after = self.figures(RECOVERED)
             self.claim("then none fails", after.failed == 0, failures(after))
+            self.claim("and none is refused", after.refused == 0, f"{after.refused} of {after.asked}", timed=True)
         self.nothing_is_lost()
 
     def figures(self, name: str, *kinds: str) -> Figures:
@@ -205,6 +208,8 @@ class Trial:
     def nothing_is_lost(self) -> None:
         """Looks for all that was acknowledged, at the server as it is now."""
         acknowledged = self.load.acknowledged
+        if not PROMISING & set(self._kinds):
+            return
         what = "nothing acknowledged is lost"
         if not self.server.running or not until(self.server.answers):
             self.claim(what, False, "it cannot be asked")

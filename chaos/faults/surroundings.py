@@ -24,8 +24,9 @@ def disk_full(trial: Trial) -> None:
     """The file system of the SQLite file is full to the last byte. What only reads goes on; nothing is half done."""
     prepared = trial.prepare()
     with small_disk(trial.home) as disk:
-        file = shutil.copy(prepared.directory / "cognate.sqlite", disk.directory / "cognate.sqlite")
-        trial.serve(f"sqlite:///{file}", disk.environ)
+        for name in prepared.directory.glob("cognate.sqlite*"):  # what was written last may be in the -wal
+            shutil.copy(name, disk.directory)
+        trial.serve(f"sqlite:///{disk.directory / 'cognate.sqlite'}", disk.environ)
         trial.ask()
         trial.undisturbed()
         with trial.disturbed():
