@@ -136,11 +136,15 @@ class Load:
                 return begin
         return None
 
+    def ask_no_more(self) -> None:
+        """What is under way goes on."""
+        with contextlib.suppress(OSError):
+            self._pipe.send("stop")
+
     def stop(self) -> None:
         """Ask no more; wait for what is under way."""
         if not self._ended.is_set():
-            with contextlib.suppress(OSError):
-                self._pipe.send("stop")
+            self.ask_no_more()
             if not self._ended.wait(self._patience + 30):
                 raise BadAnswer("the load generator does not end")
         if self._error:
@@ -290,7 +294,7 @@ class _Generator:
         except TimeoutError:
             outcome, detail = "failed", f"no answer within {self.patience:.0f} s"
         except (BadAnswer, OSError) as error:
-            outcome, detail = "failed", f"{type(error).__name__} {error}"[:200]
+            outcome, detail = "failed", f"{type(error).__name__} {error}".partition(": b")[0][:120]
         finally:
             del self.under_way[this]
         self._note_promises(seat)

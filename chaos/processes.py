@@ -47,12 +47,14 @@ def kill(*pids: int) -> None:
 @contextlib.contextmanager
 def frozen(pids: Sequence[int]) -> Iterator[None]:
     """Stopped, as in a debugger or on a host that does not schedule it any more; those that still are there go on
-    afterwards."""
+    afterwards. Raises RuntimeError when somebody else has let one go on meanwhile."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
     try:
         yield
+        if released := [pid for pid in pids if alive(pid) and psutil.Process(pid).status() != psutil.STATUS_STOPPED]:
+            raise RuntimeError(f"{released} went on before they were told to: nothing was seen of the fault")
     finally:
         for pid in reversed(pids):
             with contextlib.suppress(ProcessLookupError):

@@ -29,7 +29,7 @@ PEOPLE, FEW = 40, 10
 SETTINGS = {"workers": str(WORKERS), "sign_ups_per_network": "0", "codes_per_address": "0"}
 """All else is as an operator finds it; the load comes from one address, as the requests of real users do not."""
 
-_ACCESS = re.compile(r"[-\d]+ [:\d]+ [-+]\d{4} ")
+_TROUBLE = re.compile(r" (WARNING|ERROR|CRITICAL) |^\w*Error")
 
 
 class Cognate(Installation):
@@ -117,9 +117,9 @@ class Cognate(Installation):
         return self._process is not None and self._process.poll() is None
 
     def log_tail(self, lines: int = 5) -> list[str]:
-        """The last lines of the log that are not about requests."""
+        """The last lines of the log that tell of trouble."""
         found = (self.directory / "server.log").read_text(errors="replace").splitlines()
-        return [line for line in found if not _ACCESS.match(line)][-lines:]
+        return [line[:300] for line in found if _TROUBLE.search(line)][-lines:]
 
     def end(self) -> int | None:
         """Told to stop as a supervisor does it. Its exit status; None when it had to be killed."""

@@ -9,7 +9,7 @@ from chaos.load import PATIENCE, figures
 from chaos.postgresql import Cluster
 from chaos.processes import kill
 from chaos.server import several_hosts
-from chaos.trial import DISTURBED, UNDISTURBED, Trial, failures, fault
+from chaos.trial import DISTURBED, Trial, failures, fault
 
 RECONNECTED_WITHIN = 10.0
 FAILED_OVER_WITHIN = 30.0
@@ -126,7 +126,8 @@ def row_locked(trial: Trial) -> None:
     others, theirs = OtherUsers(trial.site), OneUser(trial.site)
     trial.ask([*(pace for pace in trial.usual() if pace[0].name != "password"), (others, 5)])
     user = theirs.seat(0).user["username"]
-    with cluster.connect() as lock, trial.ask_also([(theirs, 2)]) as blocked:
+    pace = 2 * trial.durations.share
+    with cluster.connect() as lock, trial.ask_also([(theirs, pace)]) as blocked:
         trial.undisturbed()
         with lock.transaction():
             lock.execute('SELECT sub FROM "user" WHERE username = %s FOR UPDATE', [user])
@@ -140,7 +141,7 @@ def row_locked(trial: Trial) -> None:
     during = figures(blocked.between(began, released))
     trial.claim("that user is told to wait, or answered", during.failed == 0, failures(during))
     trial.claim("that user can sign in again", calm is not None)
-    trial.note(f"undisturbed, that user: {_short(figures(blocked.between(0, began)).p99)}; {UNDISTURBED} others above")
+    trial.note(f"undisturbed, that user: {_short(figures(blocked.between(0, began)).p99)}")
 
 
 def _short(milliseconds: float | None) -> str:

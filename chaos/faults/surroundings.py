@@ -100,8 +100,9 @@ def silent_mail_server(trial: Trial) -> None:
         trial.serve(smtp_host="127.0.0.1", smtp_port=str(port), smtp_tls="none")
         trial.ask()
         trial.undisturbed()
-        with trial.ask_also([(MailedSignUp(trial.site), 3)], patience=40):
+        with trial.ask_also([(MailedSignUp(trial.site), 3)], patience=40) as asking:
             with trial.disturbed():
                 time.sleep(trial.durations.harm)
+            asking.ask_no_more()
             trial.recovers(time.monotonic(), target=20)
         trial.unharmed()
