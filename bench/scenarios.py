@@ -27,7 +27,7 @@ from bench import srp, wire
 from bench.customer import ANSWER, QUESTION
 from bench.load import Address, Conversation
 from bench.site import WELL_KNOWN, Site
-from bench.wire import Answer, BadAnswer
+from bench.wire import Answer, BadAnswer, NotNow
 
 
 @dataclass(frozen=True)
@@ -508,6 +508,8 @@ class CodeFlow(Scenario):
         }
         start = f"{self.site.document['authorization_endpoint']}?{urlencode(query, quote_via=quote)}"
         answered = yield from self._signed_in(seat, start, client["redirect_uri"])
+        if answered.get("error") == "temporarily_unavailable":
+            raise NotNow("sent back with temporarily_unavailable")
         if answered.get("state") != state or not answered.get("code"):
             raise BadAnswer(f"sent back with {answered}")
         fields = {

@@ -22,6 +22,10 @@ class BadAnswer(Exception):
     """An answer that is not the right one; the text says how."""
 
 
+class NotNow(BadAnswer):
+    """An answer that says honestly that the same may be asked again later."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back. `head` is the status line and the header lines, as they came."""

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from bench.figures import percentile
 from bench.load import PREPARATION, Address, Conversation
 from bench.scenarios import Scenario
-from bench.wire import Answer, BadAnswer, Reader, closes
+from bench.wire import Answer, BadAnswer, NotNow, Reader, closes
 from chaos.conversations import Acknowledged
 
 PATIENCE = 30.0
@@ -49,7 +49,8 @@ class Asked:
     """time.monotonic(), which all processes of a machine share."""
     seconds: float
     outcome: Outcome
-    """`refused` is 429 or 503 with Retry-After: an honest "not now". All else that is no right answer has `failed`."""
+    """`refused` is an honest "not now": 429 or 503 with Retry-After, or `temporarily_unavailable` at the redirect URI. All
+    else that is no right answer has `failed`."""
     detail: str = ""
 
     @property
@@ -289,7 +290,7 @@ class _Generator:
         detail = ""
         try:
             await self._hold(scenario.converse(seat, thorough=False))
-        except _Refused as refused:
+        except NotNow as refused:
             outcome, detail = "refused", str(refused)
         except TimeoutError:
             outcome, detail = "failed", f"no answer within {self.patience:.0f} s"
@@ -318,7 +319,7 @@ class _Generator:
                     line.writer.close()
                     line = None
                 if answer.status in (429, 503) and (answer.header("retry-after") or "").isdigit():
-                    raise _Refused(f"{answer.status}")
+                    raise NotNow(f"{answer.status}")
                 request = talk.send(answer)
         except StopIteration:
             pass
@@ -354,7 +355,3 @@ class _Generator:
             except BadAnswer as bad:  # not the answer is wrong: there is none
                 raise ConnectionError(str(bad)) from None
         return answer
-
-
-class _Refused(BadAnswer):
-    """Not now, and when to come again."""
