@@ -49,8 +49,8 @@ class Asked:
     """time.monotonic(), which all processes of a machine share."""
     seconds: float
     outcome: Outcome
-    """`refused` is an honest "not now": 429 or 503 with Retry-After, or `temporarily_unavailable` at the redirect URI. All
-    else that is no right answer has `failed`."""
+    """`refused` is an honest "not now": 429 or 503 with Retry-After, or `temporarily_unavailable` at the redirect URI.
+    All else that is no right answer has `failed`."""
     detail: str = ""
 
     @property
@@ -295,7 +295,7 @@ class _Generator:
         except TimeoutError:
             outcome, detail = "failed", f"no answer within {self.patience:.0f} s"
         except (BadAnswer, OSError) as error:
-            outcome, detail = "failed", f"{type(error).__name__} {error}".partition(": b")[0][:120]
+            outcome, detail = "failed", f"{type(error).__name__} {error}".partition(": b'<")[0][:200]
         finally:
             del self.under_way[this]
         self._note_promises(seat)
