@@ -93,6 +93,8 @@ def _stands_still(trial: Trial, harm: Callable[[int], AbstractContextManager[boo
         with trial.disturbed():
             # As long as it takes, or nearly a minute and a half: without help from outside.
             seconds = trial.settles(began, within=NOTICED_WITHIN + 40)
+            if not trial.short:  # and whatever is done about it later
+                until(lambda: not alive(workers[0]), began + NOTICED_WITHIN - time.monotonic())
     trial.claim("it answers again while that worker stands still", seconds is not None)
     if seconds is not None:
         trial.claim(f"within {NOTICED_WITHIN:g} s", seconds <= NOTICED_WITHIN, f"{seconds:.1f} s", timed=True)

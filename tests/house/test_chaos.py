@@ -286,11 +286,11 @@ def test_what_was_promised_and_is_not_so_is_noticed(tried: Callable[..., Finding
 @pytest.mark.parametrize(
     ("name", "database"),
     [
-        ("kill-worker", "SQLite"),
+        ("kill-all-workers", "SQLite"),
         ("kill-parent", "SQLite"),
         ("stop", "SQLite"),
         ("disk-full", "SQLite"),
-        pytest.param("postgresql-restarted", "PostgreSQL", marks=pytest.mark.postgres),
+        pytest.param("worker-dies-without-database", "PostgreSQL", marks=pytest.mark.postgres),
     ],
 )
 def test_the_facts_hold(name: str, database: str, tried: Callable[..., Finding]) -> None:
