@@ -49,8 +49,8 @@ class Asked:
     """time.monotonic(), which all processes of a machine share."""
     seconds: float
     outcome: Outcome
-    """`refused` is an honest "not now": 429 or 503 with Retry-After, or `temporarily_unavailable` at the redirect URI.
-    All else that is no right answer has `failed`."""
+    """`refused` is an honest "not now": 429 or 503 with Retry-After, TooManyRequestsException (400, as Cognito has it), or
+    `temporarily_unavailable` at the redirect URI. All else that is no right answer has `failed`."""
     detail: str = ""
 
     @property
@@ -320,6 +320,8 @@ class _Generator:
                     line = None
                 if answer.status in (429, 503) and (answer.header("retry-after") or "").isdigit():
                     raise NotNow(f"{answer.status}")
+                if answer.status == 400 and b'"TooManyRequestsException"' in answer.body:
+                    raise NotNow("TooManyRequestsException")
                 request = talk.send(answer)
         except StopIteration:
             pass

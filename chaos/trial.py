@@ -296,7 +296,9 @@ def attempt(chosen: Fault, database: Database, *, program: Path, seeds: Seeds, h
     except NotPossible as missing:
         finding.not_possible = str(missing)
     except Exception as error:  # a harness that fell is no proof that the server stands
-        finding.claims.append(Claim("the trial can be held", False, f"{type(error).__name__}: {error}"[:600]))
+        lines = str(error).strip().splitlines() or [""]
+        told = " … ".join(dict.fromkeys(line[:300] for line in (lines[0], lines[-1])))
+        finding.claims.append(Claim("the trial can be held", False, f"{type(error).__name__}: {told}"))
     if finding.verdict == "FAIL" and trial is not None and hasattr(trial, "server"):
         finding.notes += [f"log: {line}" for line in trial.server.log_tail()]
     return finding
