@@ -49,7 +49,7 @@ class Asked:
     """time.monotonic(), which all processes of a machine share."""
     seconds: float
     outcome: Outcome
-    """`refused` is an honest "not now": 429 or 503 with Retry-After, TooManyRequestsException (400, as Cognito has it), or
+    """`refused` is an honest "not now": 429 or 503 with Retry-After, TooManyRequestsException (400, as in Cognito), or
     `temporarily_unavailable` at the redirect URI. All else that is no right answer has `failed`."""
     detail: str = ""
 
