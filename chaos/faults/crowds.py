@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
 
+from bench.ceilings import cores
 from bench.load import generators
 from bench.scenarios import CodeFlow, Jwks, Password, UserInfo
 from bench.site import Site, fetch
@@ -112,13 +112,11 @@ def overload(trial: Trial) -> None:
 
 def _capacity(trial: Trial) -> float:
     """Sign-ins a second that are served when just so many ask that none has to be refused."""
-    counts: Sequence[float] = ()
-    with generators(Password(trial.site), processes=1, connections=8) as ready:
+    with generators(Password(trial.site), processes=1, connections=2 * cores()) as ready:
         outcome, took = ready.run(warm_up=1, seconds=3 if trial.short else 8, limit=100_000, rate=None, at=lambda: None)
-        counts = outcome.seconds
-    if outcome.errors or not counts:
+    if not outcome.seconds:
         raise BadAnswer(f"the capacity cannot be measured: {'; '.join(outcome.messages) or 'nothing was answered'}")
-    return len(counts) / took
+    return len(outcome.seconds) / took
 
 
 def _told(milliseconds: float | None) -> str:
