@@ -16,7 +16,7 @@ from bench import wire
 from bench.load import Conversation, walk
 from bench.scenarios import Api, CodeFlow, Password, Scenario, Seat, authenticated
 from bench.site import Site
-from bench.wire import BadAnswer
+from bench.wire import BadAnswer, NotNow
 
 TRIES = 20
 """How often something is looked for at a server that has no time just now."""
@@ -85,7 +85,10 @@ class SignUp(Api):
             "Password": "Chaos-1-password",
             "UserAttributes": [{"Name": "email", "Value": f"{name}@example.com"}],
         }
-        (yield self.post("SignUp", members)).expect(200)
+        answer = yield self.post("SignUp", members)
+        if b'"CodeDeliveryFailureException"' in answer.body:
+            raise NotNow("CodeDeliveryFailureException")
+        answer.expect(200)
         self.promised(seat, name)
 
     def promised(self, seat: Seat, name: str) -> None:

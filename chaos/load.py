@@ -97,7 +97,8 @@ class Load:
         self._patience = patience
         self.asked: list[Asked] = []
         self.acknowledged: list[Acknowledged] = []
-        self._under_way: list[float] = []
+        self.under_way: list[float] = []
+        """When those that have not ended began, as far as is known."""
         self._ended = threading.Event()
         self._error: str | None = None
         self._reader = threading.Thread(target=self._collect, name="load", daemon=True)
@@ -128,7 +129,7 @@ class Load:
         failed = max((one.began for one in found if one.outcome == "failed"), default=None)
         begins = [one.began for one in found if one.outcome == "refused" and one.began > (failed or since)]
         for begin in [since if failed is None else failed, *sorted(begins)]:
-            if any(began < begin + calm for began in self._under_way) or time.monotonic() < begin + calm:
+            if any(began < begin + calm for began in self.under_way) or time.monotonic() < begin + calm:
                 return None
             answered = Counter(one.kind for one in found if one.began > begin and one.outcome == "answered")
             refused = sum(one.outcome == "refused" for one in found if one.began > begin)
@@ -158,7 +159,7 @@ class Load:
                 self.acknowledged += acknowledged
                 if under_way is None:
                     break
-                self._under_way = under_way
+                self.under_way = under_way
         except (EOFError, OSError):
             self._error = "the load generator ended by itself"
         self._ended.set()

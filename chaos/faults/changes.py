@@ -30,8 +30,9 @@ def stop(trial: Trial) -> None:
     """Told to stop (SIGTERM) while requests are under way that take four seconds. They are answered first."""
     with hostile.mail_server(greets_after=SLOW) as port:
         server = trial.serve(smtp_host="127.0.0.1", smtp_port=str(port), smtp_tls="none")
-        load = trial.ask([(MailedSignUp(trial.site), 2)])
+        load = trial.ask([(MailedSignUp(trial.site), 0.7)])
         trial.undisturbed(SLOW + trial.durations.calm)
+        until(lambda: any(0.5 < time.monotonic() - began < SLOW / 2 for began in load.under_way))
         told = time.monotonic()
         with trial.disturbed():
             status = server.end()
@@ -64,9 +65,9 @@ def rolling_restart(trial: Trial) -> None:
         with nginx.serving(folder, upstream=upstream, base_url=base_url):
             site = trial.site
             fast = [(Jwks(site), 40), (UserInfo(site), 42), (Refresh(site), 8), (Password(site), 3), (SignUp(site), 1)]
-            paces = [*fast, (Codes(site), 2), (MailedSignUp(site), 2)]
+            paces = [*fast, (Codes(site), 2), (MailedSignUp(site), 0.8)]
             share = 0.3 if trial.short else 1.0
-            load = trial.ask([(scenario, share * rate) for scenario, rate in paces], tls=True)
+            load = trial.ask([(one, max(share * rate, 0.5)) for one, rate in paces], tls=True)
             trial.undisturbed(SLOW + trial.durations.calm)
             statuses = []
             with trial.disturbed():
