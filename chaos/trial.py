@@ -73,7 +73,7 @@ class Durations:
     """Of the usual load: where facts are looked at, it must not be more than a busy machine can take."""
 
 
-LONG, SHORT = Durations(8, 15, 1.0), Durations(2.5, 4, 0.5)
+LONG, SHORT = Durations(8, 15, 1.0), Durations(1.5, 2.5, 0.5)
 
 
 @dataclass

@@ -288,7 +288,6 @@ def test_what_was_promised_and_is_not_so_is_noticed(tried: Callable[..., Finding
     [
         ("kill-all-workers", "SQLite"),
         ("kill-parent", "SQLite"),
-        ("stop", "SQLite"),
         ("disk-full", "SQLite"),
         pytest.param("worker-dies-without-database", "PostgreSQL", marks=pytest.mark.postgres),
     ],
