@@ -19,7 +19,7 @@ from bench.wire import BadAnswer
 
 Kind = Literal["half bodies", "half heads", "slow readers"]
 OPENS_WITHIN = 60.0
-PIPELINED = 200
+PIPELINED = 20
 """Requests of a slow reader: more answer than the buffers of both kernels hold."""
 
 

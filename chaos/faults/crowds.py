@@ -112,7 +112,7 @@ def overload(trial: Trial) -> None:
 
 def _capacity(trial: Trial) -> float:
     """Sign-ins a second that are served when just so many ask that none has to be refused."""
-    with generators(Password(trial.site), processes=1, connections=2 * cores()) as ready:
+    with generators(Password(trial.site), processes=1, connections=4 * cores()) as ready:
         outcome, took = ready.run(warm_up=1, seconds=3 if trial.short else 8, limit=100_000, rate=None, at=lambda: None)
     if not outcome.seconds:
         raise BadAnswer(f"the capacity cannot be measured: {'; '.join(outcome.messages) or 'nothing was answered'}")
