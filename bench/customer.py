@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from app import create_app, installation, server, triggers
+from app import create_app, installation, triggers
 from app.background import Background
 from app.cli import main
+from app.server import worker
 from app.triggers import events
 
 QUESTION, ANSWER = "6 x 7", "42"
@@ -33,7 +34,7 @@ FUNCTIONS = triggers.Functions(
 
 def serve() -> None:
     """`cognate`, with the arguments of this process, whose workers make their application with the functions."""
-    server.create_app = partial(create_app, triggers=FUNCTIONS)  # type: ignore[attr-defined]
+    worker.create_app = partial(create_app, triggers=FUNCTIONS)  # type: ignore[attr-defined]
     main()
 
 

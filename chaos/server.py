@@ -160,7 +160,7 @@ class Seeds:
         if made.cluster is None:
             return Prepared(directory)
         assert self._postgres is not None
-        return Prepared(directory, made.cluster.copied(self._postgres[0] / f"{self._copies}"))
+        return Prepared(directory, made.cluster.copied(self._postgres[1] / f"{self._copies}"))
 
     def _make(self, database: str) -> Prepared:
         directory = self._home / database.lower()
@@ -180,7 +180,7 @@ class Seeds:
     def _cluster(self) -> Cluster:
         if self._postgres is None:
             self._postgres = postgres.programs()
-        home, bin = self._postgres
+        bin, home = self._postgres
         cluster = Cluster(bin, home / "seed")
         cluster.initialize()
         cluster.start()
@@ -190,7 +190,7 @@ class Seeds:
 
     def remove(self) -> None:
         if self._postgres is not None:
-            shutil.rmtree(self._postgres[0], ignore_errors=True)
+            shutil.rmtree(self._postgres[1], ignore_errors=True)
 
 
 def several_hosts(clusters: Sequence[Cluster]) -> str:

@@ -132,6 +132,9 @@ class Worker(BaseWorker):
         if self._stop == "told to":
             self._wait(front, threading.Event(), settings.drain_seconds)
         listening.stop()
+        for one in self.sockets:
+            # Who comes from now on is refused at once, or by another worker accepted: nobody waits here for an answer.
+            one.close()
         self._wait(front, ended, FINISHING)
         until = time.monotonic() + FINISHING
         while not front.idle and time.monotonic() < until:

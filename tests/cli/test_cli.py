@@ -21,6 +21,7 @@ from app.cache import STALE_AFTER
 from app.config import PREFIX, Settings, SettingsError
 from app.env import Env
 from app.pools import access_keys
+from app.server import supervisor
 from app.tokens import keys
 from tests.build import a_pool
 from tests.cli.conftest import KEY_TEXT, Run
@@ -226,7 +227,7 @@ def test_an_empty_database_says_what_to_run(
 ) -> None:
     (tmp_path / "empty.sqlite").touch()
     monkeypatch.setenv("COGNATE_DATABASE_URL", f"sqlite:///{tmp_path}/empty.sqlite")
-    monkeypatch.setattr(server, "create_app", cli.create_app)
+    monkeypatch.setattr(supervisor, "create_app", cli.create_app)
     monkeypatch.setenv("COGNATE_PORT", "1")
     done = run(*arguments)
     assert isinstance(done.exception, SettingsError)
