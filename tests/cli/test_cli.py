@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from app import __version__, cli, errors, server
+from app import __version__, cli, errors
 from app.cache import STALE_AFTER
 from app.config import PREFIX, Settings, SettingsError
 from app.env import Env
