@@ -31,7 +31,6 @@ from app.env import Env
 from app.errors import ServiceUnavailable
 from app.facts import Facts
 from app.pools import domains
-from app.server.admin import Admin
 from app.server.front import Front
 from app.server.kinds import Kinds
 from app.server.lanes import Lane
@@ -144,6 +143,8 @@ class Worker(BaseWorker):
 
     def _listen_for_operators(self, app: Flask) -> None:
         """On the admin port, by threads of its own, until the process ends."""
+        from app.server.admin import Admin  # with the library of Prometheus's format, which few need at the start
+
         lane = Lane("admin", 1, longest_wait=10.0, ticks=time.monotonic)
         front = Front(Admin(app.wsgi_app), (lane,), lambda environ, body: lane, time.monotonic)
         front.start()

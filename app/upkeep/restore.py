@@ -15,8 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, MetaData, create_engine, func, inspect, select, text, update
 from sqlalchemy.pool import NullPool
 
@@ -168,6 +166,9 @@ def _empty(connection: Connection, *, replace: bool) -> None:
 
 
 def _migrate(connection: Connection, revision: str) -> None:
+    from alembic import command  # here only: a server that starts does not need it
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(installation.MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
