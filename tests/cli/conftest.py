@@ -41,7 +41,6 @@ def run(
         return another_app(settings, now=clock, ticks=clock.ticks)
 
     monkeypatch.setattr(cli, "create_app", create)
-    monkeypatch.setattr(printing, "PATIENCE", 3600)  # what is told of a slow machine is no part of an answer
     monkeypatch.setattr(pool, "pause", lambda seconds: clock.forward(seconds=seconds))
     # On a busy machine anything may take long enough for lines of progress, which tests would find in the output.
     monkeypatch.setattr(printing, "PATIENCE", 3600)
