@@ -63,6 +63,9 @@ class Front:
         `over` is told of each request that was refused."""
         self.wsgi = wsgi
         self.draining = False
+        """Whether the server has been told to stop: it is no longer ready."""
+        self.closing = False
+        """Whether clients are told not to use their connections again."""
         self.lanes = tuple(lanes)
         self.choose = choose
         self.ticks = ticks
@@ -326,10 +329,14 @@ class Exchange:
             log.exception("a request failed")
             self.answer_refusal(refusals.FAILED)
             return
-        if self._front.draining:
+        if self._front.closing and not self._is_http2():
             headers = [*headers, ("Connection", "close")]
         self._proto.response_bytes(int(status[:3]), headers, body)
         self._watcher.done()
+
+    def _is_http2(self) -> bool:
+        """Where a connection is closed by a frame, and the header is forbidden (RFC 9113, 8.2.2)."""
+        return bool(self.environ.get("SERVER_PROTOCOL") == "HTTP/2")
 
     def refuse(self) -> None:
         """There is no time for this request. (lanes.Job)"""
@@ -338,6 +345,8 @@ class Exchange:
     def answer_refusal(self, refusal: Refusal) -> None:
         facts = refusals.facts(refusal, self.environ)
         status, headers, body = refusals.drawn(refusal, self.environ, facts.request_id)
+        if self._front.closing and not refusal.closes and not self._is_http2():
+            headers.append(("Connection", "close"))
         self._proto.response_bytes(status, headers, body)
         self._watcher.done()
         self._front.over(facts)

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -113,16 +113,13 @@ class Supervisor(Arbiter):
 
     def __init__(self, app: Application) -> None:
         super().__init__(app)
-        self._stopping = False
         self._certificates = self._seen()
+        self._old = 0
+        """Workers of this age and below have to make room for younger ones."""
 
     def handle_int(self) -> None:
         """Ctrl-C: like SIGTERM. A second one ends what is under way."""
         raise StopIteration
-
-    def stop(self, graceful: bool = True) -> None:
-        self._stopping = True
-        super().stop(graceful)
 
     def spawn_worker(self) -> Any:
         """A signal that comes before a new worker has its handlers waits for them: it would be lost."""
@@ -132,31 +129,42 @@ class Supervisor(Arbiter):
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, worker.SIGNALS)
 
-    def kill_worker(self, pid: int, sig: int) -> None:
-        """A worker that is replaced is told so: it need not be unready first, for others are ready."""
-        super().kill_worker(pid, worker.RETIRE if sig == signal.SIGTERM and not self._stopping else sig)
-
     def manage_workers(self) -> None:
-        """Called about once a second."""
+        """Called about once a second: as many young workers as there should be, and then no others."""
         seen = self._seen()
         if seen != self._certificates:
             self._certificates = seen
             self._renew()
-        super().manage_workers()
+        workers = cast(list[worker.Worker], list(self.WORKERS.values()))
+        young = [one for one in workers if one.age > self._old and not one.retired]
+        for _ in range(self.num_workers - len(young)):
+            self.spawn_worker()
+        for one in sorted(young, key=lambda one: one.age)[: max(0, len(young) - self.num_workers)]:
+            self._retire(one)
+        if len(young) >= self.num_workers and all(one.serves for one in young):
+            for one in workers:
+                if one.age <= self._old and not one.retired:
+                    self._retire(one)
+
+    def _retire(self, one: worker.Worker) -> None:
+        one.retired = True
+        self.kill_worker(cast(int, one.pid), worker.RETIRE)
 
     def handle_hup(self) -> None:
         self._certificates = self._seen()
         self._renew()
+        self.manage_workers()
 
     def _renew(self) -> None:
-        """New workers with what the files say now; the old ones finish what they have."""
+        """New workers with what the files say now. When they serve, the old ones finish what they have; gunicorn's own
+        `reload` retires them at once, and waits for their end while nobody watches the new ones."""
         try:
             installation.tls_files(self.app.settings)
         except SettingsError as wrong:
             log.error("the workers stay as they are: %s", wrong)
             return
         log.info("starting new workers")
-        self.reload()
+        self._old = self.worker_age
 
     def _seen(self) -> list[tuple[int, int] | None]:
         """What tells that a certificate or its key has been replaced."""

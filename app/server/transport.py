@@ -8,10 +8,15 @@ request costs 50 µs more than through callbacks, which is as much as granian it
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib
 import os
 import resource
+import select
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +54,8 @@ class Listening:
         self._signal = _granian.WorkerSignal()
         self._signal.add_cb(ended)
         # A descriptor of its own, so that who closes which is never a question.
-        holder = _granian.SocketHolder(os.dup(listener.fileno()), False, BACKLOG)
+        self._descriptor = os.dup(listener.fileno())
+        holder = _granian.SocketHolder(self._descriptor, False, BACKLOG)
         worker = _granian.RSGIWorker(
             1,  # its number
             (None, holder),
@@ -76,10 +82,58 @@ class Listening:
         )
         worker.serve_mtr(_Scheduler(received), _CALLING_BACK, self._signal)
 
+    def accept_no_more(self) -> None:
+        """Leave new connections to the other processes that share the socket; those that are open go on.
+
+        granian can do both only at once, and then closes connections on which it has read nothing yet: a request that
+        is just being sent would be lost. So the socket is taken out of what granian waits for. Where that cannot be
+        done, it accepts until `stop`.
+        """
+        for waiting in _waiting_for(self._descriptor):
+            # A duplicate, because the object closes what it was made of.
+            with contextlib.suppress(OSError), select.epoll.fromfd(os.dup(waiting)) as epoll:
+                epoll.unregister(self._descriptor)
+                with open(os.devnull, "rb") as nothing:  # the last process that has the socket closes it
+                    os.dup2(nothing.fileno(), self._descriptor, inheritable=False)
+
     def stop(self) -> None:
         """Take no more connections. Call it once: the channel has a place for one signal, and who sends a second waits
         while holding the interpreter's lock."""
         self._signal.set()
+
+
+def begin_no_more(listener: socket.socket) -> None:
+    """Let the system ignore whoever begins to connect to this socket, in all processes that share it. Connections that
+    have begun can be accepted, until there are none; a socket that is closed while some wait resets them.
+
+    Whoever was ignored asks again a second later (RFC 6298, 2), and is then refused or served by a successor.
+    """
+    if sys.platform == "linux":
+        code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _WITHOUT_SYN))
+        program = struct.pack("HP", len(_WITHOUT_SYN), ctypes.addressof(code))
+        with contextlib.suppress(OSError):  # a sandbox without filters
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+_SO_ATTACH_FILTER = 26
+_WITHOUT_SYN = (
+    (0x30, 0, 0, 13),  # load the byte of the TCP header that has the flags
+    (0x45, 0, 1, 0x02),  # if SYN is set
+    (0x06, 0, 0, 0),  # drop the packet
+    (0x06, 0, 0, 0xFFFF),  # else keep it
+)
+"""A program of the classic BPF (socket(7))."""
+
+
+def _waiting_for(descriptor: int) -> list[int]:
+    """The epoll descriptors of this process that wait for this one. Linux tells; elsewhere there are none."""
+    found = []
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc/self/fdinfo"):
+            with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{name}") as file:
+                if any(line.split()[:2] == ["tfd:", str(descriptor)] for line in file):
+                    found.append(int(name))
+    return found
 
 
 class _CallingBack:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from random import SystemRandom
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from gunicorn.workers.base import Worker as BaseWorker
@@ -34,7 +34,7 @@ from app.pools import domains
 from app.server.front import Front
 from app.server.kinds import Kinds
 from app.server.lanes import Lane
-from app.server.transport import Listening
+from app.server.transport import Listening, begin_no_more
 from app.tokens import keys
 from app.web import Application
 
@@ -53,9 +53,16 @@ STALLED = 15.0
 """Seconds without a look at what is overdue, after which a worker gives no more sign of life."""
 FINISHING = 20.0
 """Seconds that requests under way have when the server stops; the longest that one may take is less."""
+RETIRING = 5.0
+"""Seconds that the clients of a worker that is replaced have to leave: each answer says that the connection ends."""
+PENDING, LINGERING = 0.1, 0.3
+"""Seconds until every connection that has begun is accepted, and for the first request on it."""
+BOOTING = 15.0
+"""Seconds until the first sign of life, besides those that a worker may be silent later."""
 RETIRE = signal.SIGUSR2
 """Tells a worker that another has taken its place: it stops as after SIGTERM, and is ready until then."""
-
+TOLD, REPLACED, ALONE = "told to", "replaced", "alone"
+"""Why a worker stops. Alone: nobody would replace it, tell it to stop, or notice that it has frozen."""
 
 SIGNALS = frozenset((signal.SIGTERM, signal.SIGQUIT, RETIRE))
 
@@ -64,6 +71,19 @@ class Worker(BaseWorker):
     """What the supervisor (gunicorn's arbiter) makes of each fork."""
 
     app: supervisor.Application
+
+    def __init__(self, *given: Any) -> None:
+        """Called in the supervisor, before the fork."""
+        super().__init__(*given)
+        self.retired = False
+        later = time.monotonic() + BOOTING
+        os.utime(self.tmp.fileno(), (later, later))
+        self._unborn = self.tmp.last_update()
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has given a sign of life, as it does when it listens."""
+        return bool(self.tmp.last_update() != self._unborn)
 
     def init_process(self) -> None:
         """Serve until told to stop. Called in the new process."""
@@ -88,8 +108,8 @@ class Worker(BaseWorker):
         for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU):
             signal.signal(ignored, signal.SIG_IGN)
         signal.signal(signal.SIGQUIT, lambda *_: os._exit(1))
-        signal.signal(signal.SIGTERM, lambda *_: self._stop_for("told to"))
-        signal.signal(RETIRE, lambda *_: self._stop_for("replaced"))
+        signal.signal(signal.SIGTERM, lambda *_: self._stop_for(TOLD))
+        signal.signal(RETIRE, lambda *_: self._stop_for(REPLACED))
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
@@ -98,7 +118,7 @@ class Worker(BaseWorker):
         return reading
 
     def _stop_for(self, reason: str) -> None:
-        self._stop = self._stop or reason
+        self._stop = reason if reason == TOLD else self._stop or reason
 
     def _serve(self) -> None:
         _keep_little_memory()
@@ -116,6 +136,7 @@ class Worker(BaseWorker):
         listening = Listening(
             self.sockets[0], front.received, ended.set, certificate=certificate, key=key, http=settings.http_mode
         )
+        self._listening = [listening]
         if len(self.sockets) > 1:
             self._listen_for_operators(app)
         threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
@@ -125,21 +146,41 @@ class Worker(BaseWorker):
             self._beat(front)
             select.select([self._woken], [], [], BEAT)
             if os.getppid() != self.ppid:
-                self._stop = "alone"  # nobody would replace it, tell it to stop, or notice that it has frozen
-        for each in self._fronts:
-            each.draining = True
-        if self._stop == "told to":
-            self._wait(front, threading.Event(), settings.drain_seconds)
+                self._stop = ALONE
+        self._let_clients_go(front, settings.drain_seconds)
         listening.stop()
-        for one in self.sockets:
-            # Who comes from now on is refused at once, or by another worker accepted: nobody waits here for an answer.
-            one.close()
         self._wait(front, ended, FINISHING)
         until = time.monotonic() + FINISHING
         while not front.idle and time.monotonic() < until:
             self._beat(front)
             time.sleep(0.02)
         observation.stop(app)
+
+    def _let_clients_go(self, front: Front, drain: float) -> None:
+        """Until nobody is likely to be sending a request. To stop granian closes the connections on which none is under
+        way, and whoever sends one at that moment gets no answer."""
+        for each in self._fronts:
+            each.closing = True
+        if self._stop == REPLACED:
+            self._accept_no_more()  # the others do
+            until = time.monotonic() + RETIRING
+            while self._stop == REPLACED and time.monotonic() < until:
+                self._wait(front, threading.Event(), 0.1)
+        if self._stop == TOLD:
+            for each in self._fronts:
+                each.draining = True
+            self._wait(front, threading.Event(), drain)
+            begin_no_more(self.sockets[0])
+            self._wait(front, threading.Event(), PENDING)
+            self._accept_no_more()
+            self._wait(front, threading.Event(), LINGERING if drain else 0.0)
+
+    def _accept_no_more(self) -> None:
+        for listening in self._listening:
+            listening.accept_no_more()
+        for one in self.sockets:
+            # The last worker that does this leaves nobody in the queue of the socket to wait for an answer.
+            one.close()
 
     def _listen_for_operators(self, app: Flask) -> None:
         """On the admin port, by threads of its own, until the process ends."""
@@ -149,7 +190,7 @@ class Worker(BaseWorker):
         front = Front(Admin(app.wsgi_app), (lane,), lambda environ, body: lane, time.monotonic)
         front.start()
         self._fronts.append(front)
-        self._operators = Listening(self.sockets[1], front.received, lambda: None)
+        self._listening.append(Listening(self.sockets[1], front.received, lambda: None))
 
     def _wait(self, front: Front, event: threading.Event, seconds: float) -> None:
         until = time.monotonic() + seconds

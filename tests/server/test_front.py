@@ -269,11 +269,21 @@ def test_a_length_is_a_number(served: Served, length: str) -> None:
     assert served.take(Request(("content-length", length), method="POST")).status == 400
 
 
-def test_while_it_drains_connections_are_ended_and_the_application_knows(served: Served) -> None:
+def test_while_it_drains_the_application_knows(served: Served) -> None:
     served.front.draining = True
-    ((_, headers, _),) = served.take(Request()).answers
-    assert headers["Connection"] == "close"
+    served.take(Request())
     assert served.asked[0][DRAINING] is True
+
+
+def test_a_server_that_stops_ends_connections_with_answers_and_with_refusals(served: Served) -> None:
+    served.front.closing = True
+    ((_, answered, _),) = served.take(Request()).answers
+    ((status, refused, _),) = served.take(Request(("content-length", "x"), method="POST")).answers
+    assert answered["Connection"] == refused["Connection"] == "close"
+    assert status == 400
+    ((_, http2, _),) = served.take(Request(http_version="2", authority="a")).answers
+    assert "Connection" not in http2, "RFC 9113, 8.2.2"
+    assert DRAINING not in served.asked[0], "a worker that others replace is ready until its end"
 
 
 def test_an_application_that_fails_is_answered_for(served: Served, caplog: pytest.LogCaptureFixture) -> None:
