@@ -24,6 +24,9 @@ STALE_AFTER = 0.5
 """Seconds for which cached configuration is believed without asking the database whether it changed."""
 AWAY_FOR = 5.0
 """Seconds for which a database that did not answer a question is taken to be away, by those who may do without it."""
+ANSWERS_WITHIN = 0.25
+"""Seconds after which a question that is not answered is taken for one that will not be, by the same: a database that
+freezes refuses nothing, and is silent for as long as anybody waits."""
 CHANNEL = "cognate_configuration"
 """Of PostgreSQL's notifications: they carry the number of the revision that a transaction has made."""
 
@@ -58,6 +61,8 @@ class Cache:
         """The version that was current before the first of the values was read."""
         self._asked = float("-inf")
         self._unanswered = float("-inf")
+        self._asking: dict[object, float] = {}
+        """When each question began that is being asked."""
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The kept value, or a new one from `make`. None is not kept."""
@@ -84,12 +89,15 @@ class Cache:
         return self._values.get(key) if self._believed() else None
 
     def while_away(self, key: Hashable) -> Any | None:
-        """The kept value after the database has not answered a question, while nobody has said that anything changed.
+        """The kept value after the database has not answered a question, or while it takes too long over one, if nobody
+        has said that anything changed.
 
         Another host may have changed it all the same. So this is for what is public and no decision: the documents by
         which everybody else verifies tokens. Nothing may be allowed or refused because of it.
         """
-        away = self._ticks() - self._unanswered < AWAY_FOR
+        now = self._ticks()
+        away = now - self._unanswered < AWAY_FOR
+        away = away or any(now - began > ANSWERS_WITHIN for began in tuple(self._asking.values()))
         return self._values.get(key) if away and self._version.value == self._read_under else None
 
     def refresh(self) -> None:
@@ -130,11 +138,15 @@ class Cache:
         # In this order: what is read from now on is read after both, and a change that comes in between moves the
         # version away from this value.
         value = self._version.value
+        question = object()
+        self._asking[question] = asked
         try:
             revision = self._revision()
         except Exception:
             self._unanswered = self._ticks()
             raise
+        finally:
+            del self._asking[question]
         self._unanswered = float("-inf")
         if revision != self._version.revision:
             # Changed by another host, by a process that died before it could say so, or by a restored backup: the

@@ -58,9 +58,11 @@ class Front:
         choose: Choose,
         ticks: Callable[[], float],
         over: Callable[[Facts], None] = lambda facts: None,
+        in_memory: Callable[[dict[str, Any]], bool] = lambda environ: False,
     ) -> None:
         """`choose` names the lane of a request, by environment and body. `ticks` is a monotonic clock in seconds.
-        `over` is told of each request that was refused."""
+        `over` is told of each request that was refused. `in_memory` says whether the request of an environment needs no
+        more than microseconds by now."""
         self.wsgi = wsgi
         self.draining = False
         """Whether the server has been told to stop: it is no longer ready."""
@@ -70,6 +72,7 @@ class Front:
         self.choose = choose
         self.ticks = ticks
         self.over = over
+        self.in_memory = in_memory
         self._reading: set[Exchange] = set()
         self._promised = 0
         self._promising = threading.Lock()
@@ -339,8 +342,11 @@ class Exchange:
         return bool(self.environ.get("SERVER_PROTOCOL") == "HTTP/2")
 
     def refuse(self) -> None:
-        """There is no time for this request. (lanes.Job)"""
-        self.answer_refusal(refusals.BUSY)
+        """There is no time for this request, unless it needs none. (lanes.Job)"""
+        if self._front.in_memory(self.environ):
+            self.run()
+        else:
+            self.answer_refusal(refusals.BUSY)
 
     def answer_refusal(self, refusal: Refusal) -> None:
         facts = refusals.facts(refusal, self.environ)

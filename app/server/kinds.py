@@ -22,14 +22,17 @@ CHALLENGES = frozenset("PASSWORD NEW_PASSWORD_REQUIRED SELECT_CHALLENGE".split()
 """Challenges whose answers may."""
 PAGES = frozenset("login newpassword signup confirmforgotpassword recovery".split())
 """The last segments of pages whose forms may, in lower case."""
+DOCUMENTS = tuple(well_known.OPERATIONS)
+"""How the paths of public documents end: whoever asks for one waits for nobody who needs the database for more."""
 HEALTH = frozenset(("/healthz", "/readyz"))
 
 
 class Kinds:
-    def __init__(self, env: Env, *, health: Lane, passwords: Lane, others: Lane) -> None:
+    def __init__(self, env: Env, *, health: Lane, documents: Lane, passwords: Lane, others: Lane) -> None:
         self._env = env
         self._at_once = AtOnce()
         self._health = health
+        self._documents = documents
         self._passwords = passwords
         self._others = others
 
@@ -40,13 +43,19 @@ class Kinds:
         path = environ["PATH_INFO"]
         if path in HEALTH:
             return self._health
-        document = well_known.prepared(self._env, environ)
-        if document is not None:
-            environ[well_known.PREPARED] = document
-            return self._at_once
+        if path.endswith(DOCUMENTS):
+            return self._at_once if self.in_memory(environ) else self._documents
         if environ["REQUEST_METHOD"] == "POST" and path.rpartition("/")[2].lower() in PAGES:
             return self._passwords
         return self._others
+
+    def in_memory(self, environ: dict[str, Any]) -> bool:
+        """Whether a request can be answered with what is in memory. It may not have been so when it came: nothing is
+        believed for long while the database answers, and nothing else can be had when it does not."""
+        document = well_known.prepared(self._env, environ)
+        if document is not None:
+            environ[well_known.PREPARED] = document
+        return document is not None
 
 
 def _may_hash(operation: str, body: bytes) -> bool:

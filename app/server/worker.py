@@ -208,15 +208,16 @@ def _front(app: Application) -> Front:
     env: Env = app.extensions["cognate"]
     settings = env.settings
     health = Lane("health", 1, longest_wait=10.0, ticks=time.monotonic)
+    documents = Lane("documents", 1, longest_wait=0.5, ticks=time.monotonic)
     passwords = Lane("passwords", settings.password_threads, longest_wait=settings.hash_patience, ticks=time.monotonic)
     others = Lane("requests", settings.threads, longest_wait=5.0, ticks=time.monotonic)
-    kinds = Kinds(env, health=health, passwords=passwords, others=others)
+    kinds = Kinds(env, health=health, documents=documents, passwords=passwords, others=others)
 
     def over(facts: Facts) -> None:
         if app.when_over is not None:
             app.when_over(facts)
 
-    return Front(app.wsgi_app, (health, passwords, others), kinds, time.monotonic, over)
+    return Front(app.wsgi_app, (health, documents, passwords, others), kinds, time.monotonic, over, kinds.in_memory)
 
 
 def _keep_little_memory() -> None:

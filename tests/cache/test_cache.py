@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,7 +12,7 @@ from sqlalchemy import select, text, update
 
 from app import errors
 from app.background import Background
-from app.cache import STALE_AFTER, Cache
+from app.cache import ANSWERS_WITHIN, STALE_AFTER, Cache
 from app.cache.version import Version
 from app.config import Settings
 from app.db import db
@@ -55,6 +56,27 @@ def test_a_value_is_made_once_and_the_database_asked_twice_a_second() -> None:
     hand.time += STALE_AFTER
     hand.cache.get("x", lambda: made.append(1) or "value")
     assert (made, hand.asked) == ([1], 2)
+
+
+def test_while_a_database_is_silent_what_was_kept_is_there_for_those_who_may_have_it() -> None:
+    """It has frozen, say: nothing is refused, and whoever asked first waits for seconds."""
+    found: list[Any] = []
+
+    class Silent(Hand):
+        def revision(self) -> int:
+            if self.time:
+                found.append(self.cache.while_away("x"))
+                self.time += ANSWERS_WITHIN + 0.01
+                found.append(self.cache.while_away("x"))
+            return super().revision()
+
+    hand = Silent()
+    hand.cache.get("x", lambda: "value")
+    hand.time += STALE_AFTER
+    assert hand.cache.get("x", lambda: "new") == "value"
+    assert found == [None, "value"], "not before it is clear that no answer comes soon"
+    hand.time += STALE_AFTER
+    assert hand.cache.while_away("x") is None, "it has answered after all"
 
 
 def test_a_new_revision_drops_everything_but_not_before_it_is_asked_for() -> None:

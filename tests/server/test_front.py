@@ -269,6 +269,19 @@ def test_a_length_is_a_number(served: Served, length: str) -> None:
     assert served.take(Request(("content-length", length), method="POST")).status == 400
 
 
+def test_what_is_refused_a_thread_is_answered_from_memory_where_that_has_become_possible(served: Served) -> None:
+    asked = served.take(Request(path="/jwks"))
+    exchange = fronts.Exchange(served.front, other := Request(path="/jwks"))
+    exchange.look_at_head({})
+    exchange.queue(b"")
+    served.front.in_memory = lambda environ: bool(environ["PATH_INFO"] == "/jwks")
+    exchange.refuse()
+    assert (other.answers[1][0], other.answers[1][2]) == (200, asked.answers[0][2])
+    served.front.in_memory = lambda environ: False
+    exchange.refuse()
+    assert other.answers[2][0] == 503
+
+
 def test_while_it_drains_the_application_knows(served: Served) -> None:
     served.front.draining = True
     served.take(Request())

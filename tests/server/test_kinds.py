@@ -21,7 +21,7 @@ def lane(name: str) -> Lane:
     return Lane(name, 1, longest_wait=1.0, ticks=lambda: 0.0)
 
 
-HEALTH, PASSWORDS, OTHERS = lane("health"), lane("passwords"), lane("others")
+HEALTH, DOCUMENTS, PASSWORDS, OTHERS = map(lane, ("health", "documents", "passwords", "others"))
 
 
 def lane_of(
@@ -31,7 +31,7 @@ def lane_of(
     if operation is not None:
         environ["HTTP_X_AMZ_TARGET"] = f"AWSCognitoIdentityProviderService.{operation}"
     sent = body if isinstance(body, bytes) else orjson.dumps(body)
-    return Kinds(env, health=HEALTH, passwords=PASSWORDS, others=OTHERS)(environ, sent)
+    return Kinds(env, health=HEALTH, documents=DOCUMENTS, passwords=PASSWORDS, others=OTHERS)(environ, sent)
 
 
 NOTHING_KNOWN = SimpleNamespace(cache=SimpleNamespace(peek=lambda key: None, while_away=lambda key: None))
@@ -73,7 +73,8 @@ def test_operations_that_may_hash_a_password(operation: str, body: Any, expected
         ("POST", "/us-east-1_abc/oauth2/token", OTHERS),
         ("GET", "/healthz", HEALTH),
         ("GET", "/readyz", HEALTH),
-        ("GET", "/us-east-1_abc/.well-known/jwks.json", OTHERS),
+        ("GET", "/us-east-1_abc/.well-known/jwks.json", DOCUMENTS),
+        ("GET", "/.well-known/openid-configuration", DOCUMENTS),
     ],
 )
 def test_pages_and_endpoints(method: str, path: str, expected: Lane) -> None:
@@ -94,7 +95,7 @@ def test_a_document_in_memory_is_answered_at_once_and_by_what_was_found() -> Non
     document = Document(b"{}")
     env: Any = SimpleNamespace(cache=SimpleNamespace(peek=lambda key: document, while_away=lambda key: None))
     environ: dict[str, Any] = {"REQUEST_METHOD": "GET", "PATH_INFO": "/us-east-1_abc/.well-known/jwks.json"}
-    found = Kinds(env, health=HEALTH, passwords=PASSWORDS, others=OTHERS)(environ, b"")
+    found = Kinds(env, health=HEALTH, documents=DOCUMENTS, passwords=PASSWORDS, others=OTHERS)(environ, b"")
     assert isinstance(found, AtOnce)
     assert environ[well_known.PREPARED] is document
     env.cache.peek = lambda key: None
