@@ -64,6 +64,108 @@ def test_the_server_has_heard_of_the_limits(env: Env, another_app: Callable[...,
         assert told == ["1500ms", "20s", "30s"]
 
 
+# -- rows that are locked --------------------------------------------------------------------------------------
+
+
+class Watch:
+    """A clock that a test moves by hand."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.rows = postgresql.Rows(lambda: self.time)
+
+
+@pytest.mark.parametrize(
+    ("statement", "waits"),
+    [
+        ('SELECT * FROM "user" WHERE sub = %(sub)s FOR UPDATE OF "user"', True),
+        ('SELECT sub FROM "user" WHERE sub = %(sub)s FOR NO KEY UPDATE', True),
+        ('SELECT sub FROM "user" WHERE sub = %(sub)s FOR KEY SHARE', True),
+        ("UPDATE throttle SET count = 1", True),
+        ("INSERT INTO throttle (key) VALUES (%(key)s) ON CONFLICT (key) DO UPDATE SET count = 1", True),
+        ("SELECT digest FROM attempt FOR UPDATE SKIP LOCKED", False),
+        ("INSERT INTO attempt (digest) VALUES (%(digest)s)", False),
+        ("SELECT updated_at FROM pool", False),
+    ],
+)
+def test_statements_that_wait_for_rows_are_known(statement: str, waits: bool) -> None:
+    assert Watch().rows.locked_by(statement) is waits
+
+
+def test_only_two_go_on_waiting_for_a_row_that_somebody_has_locked() -> None:
+    watch = Watch()
+    rows = watch.rows
+    entered = [rows.enter("s", ["user 1"]) for _ in range(4)]  # that several come for one row at once is usual
+    watch.time += postgresql.NOTICED_AFTER + 0.01
+    with pytest.raises(postgresql.RowTaken) as refused:
+        rows.enter("s", ["user 1"])
+    assert refused.value.sqlstate == "55P03", "as when the server gives up: ServiceUnavailable"
+    rows.leave(*rows.enter("s", ["user 2"]))
+    for each in entered:
+        rows.leave(*each)
+    again = [rows.enter("s", ["user 1"]) for _ in range(2)]
+    with pytest.raises(postgresql.RowTaken):
+        rows.enter("s", ["user 1"])  # at once: it was waited for in vain a moment ago
+    rows.leave(*again[0])  # and now one was quick
+    for _ in range(3):
+        rows.enter("s", ["user 1"])
+
+
+def test_a_row_that_many_use_and_nobody_keeps_is_refused_to_none() -> None:
+    watch = Watch()
+    entered = [watch.rows.enter("s", ["user 1"]) for _ in range(3)]
+    for _ in range(100):
+        watch.time += postgresql.NOTICED_AFTER / 4
+        watch.rows.leave(*entered.pop(0))
+        entered.append(watch.rows.enter("s", ["user 1"]))
+        watch.rows.leave(*entered.pop(0))
+        entered.append(watch.rows.enter("s", ["user 1"]))
+
+
+def test_a_row_is_named_by_texts_and_numbers_and_not_by_moments_and_documents() -> None:
+    rows = Watch().rows
+    first, _ = rows.enter("s", ["user 1", 7, 1.5, {"a": 1}, [2]])
+    second, _ = rows.enter("s", ["user 1", 7, 2.5, {"a": 2}, [3]])
+    third, _ = rows.enter("s", ["user 2", 7, 2.5, {"a": 2}, [3]])
+    assert first == second != third
+
+
+@on_postgresql
+def test_of_many_requests_for_a_locked_row_most_are_refused_at_once(
+    env: Env, monkeypatch: pytest.MonkeyPatch, another_app: Callable[..., Flask]
+) -> None:
+    """By the statement of every sign-in. The lock is held until those who were not refused have given up."""
+    monkeypatch.setattr(postgresql, "NOTICED_AFTER", 0.0)
+    app = another_app(replace(env.settings, database_lock_timeout=0.5))
+    user = build.a_user(env, build.a_pool(env))
+    lock = text('SELECT sub FROM "user" WHERE sub = :sub FOR UPDATE').bindparams(sub=user.sub)
+    causes: queue.Queue[Any] = queue.Queue()
+
+    def sign_in() -> None:
+        with app.app_context():
+            try:
+                with app.extensions["cognate"].transaction() as session:
+                    session.execute(lock)
+            except errors.ServiceUnavailable as refused:
+                causes.put(type(getattr(refused.__cause__, "orig", None)))
+            else:
+                causes.put(None)
+
+    with env.transaction() as session:
+        session.execute(lock)
+        threads = [threading.Thread(target=sign_in) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(standby.WITHIN)
+    found = [causes.get_nowait() for _ in threads]
+    assert None not in found
+    assert found.count(postgresql.RowTaken) >= 1, found
+    assert 1 <= found.count(psycopg.errors.LockNotAvailable) <= 5, found
+    with app.app_context(), app.extensions["cognate"].transaction() as session:
+        session.execute(lock)
+
+
 # -- statements that take too long -----------------------------------------------------------------------------
 
 
@@ -179,6 +281,41 @@ def test_who_listens_finds_out_that_the_server_froze(alone: standby.Node, monkey
         assert told.wait(standby.WITHIN), "that nobody listens"
     assert heard.get(timeout=standby.WITHIN) is None, "it listens again"
     listener.stop()
+
+
+# -- several hosts ---------------------------------------------------------------------------------------------
+
+
+def test_the_host_that_took_writes_last_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen one would be waited for with each connection."""
+    asked: list[tuple[str, str]] = []
+    primary: list[str | None] = ["h1"]
+
+    class Opened:
+        def __init__(self, host: str) -> None:
+            self.info = self
+            self.host, self.port = host, 5432
+
+    def opened(patience: float | None, given: dict[str, Any]) -> Opened:
+        asked.append((given["host"], given["port"]))
+        if primary[0] is None:
+            raise psycopg.OperationalError("none of them")
+        return Opened(primary[0])
+
+    monkeypatch.setattr(postgresql.Connection, "open", opened)
+    hosts = postgresql.Hosts(parameters("postgresql://h1,h2,h3/d?target_session_attrs=read-write"))
+    for primary[0] in ("h1", None, "h2", "h2"):
+        try:
+            hosts.open(None)
+        except psycopg.OperationalError:
+            pass
+    ports = "5432,5432,5432"
+    assert asked == [("h1,h2,h3", ports), ("h1,h2,h3", ports), ("h2,h3,h1", ports), ("h2,h3,h1", ports)]
+    asked.clear()
+    preferred = postgresql.Hosts(parameters("postgresql://h1,h2,h3/d"))
+    for primary[0] in ("h2", "h2"):
+        preferred.open(None)
+    assert asked == [("h1,h2,h3", ports)] * 2, "where any will do, the order is one of preference"
 
 
 # -- a standby -------------------------------------------------------------------------------------------------
