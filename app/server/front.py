@@ -40,7 +40,7 @@ BODY_WITHIN = 10.0
 """Seconds for a body, besides those that it needs at SLOWEST."""
 SLOWEST = 16 * 1024
 """Bytes a second."""
-EVERY = 0.25
+EVERY = 0.1
 """Seconds between two looks at what is overdue."""
 MOST_NAMES = 500
 """Names of headers that are remembered in the form that WSGI gives them."""

@@ -59,6 +59,9 @@ PENDING, LINGERING = 0.1, 0.3
 """Seconds until every connection that has begun is accepted, and for the first request on it."""
 BOOTING = 15.0
 """Seconds until the first sign of life, besides those that a worker may be silent later."""
+SOONER = 0.75
+"""Of the time in which whoever cannot have a password hashed is to be told so: what overloads a machine also delays
+the refusal."""
 RETIRE = signal.SIGUSR2
 """Tells a worker that another has taken its place: it stops as after SIGTERM, and is ready until then."""
 TOLD, REPLACED, ALONE = "told to", "replaced", "alone"
@@ -209,7 +212,8 @@ def _front(app: Application) -> Front:
     settings = env.settings
     health = Lane("health", 1, longest_wait=10.0, ticks=time.monotonic)
     documents = Lane("documents", 1, longest_wait=0.5, ticks=time.monotonic)
-    passwords = Lane("passwords", settings.password_threads, longest_wait=settings.hash_patience, ticks=time.monotonic)
+    patience = SOONER * settings.hash_patience
+    passwords = Lane("passwords", settings.password_threads, longest_wait=patience, ticks=time.monotonic)
     others = Lane("requests", settings.threads, longest_wait=5.0, ticks=time.monotonic)
     kinds = Kinds(env, health=health, documents=documents, passwords=passwords, others=others)
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -479,6 +480,50 @@ def test_half_sent_requests_hold_up_nobody(server: Serve) -> None:
     for _ in range(20):
         assert running.get("/healthz").status_code == 200
     for connection in half:
+        connection.close()
+    assert running.end() == 0
+
+
+@pytest.mark.slow
+def test_operators_are_answered_while_every_thread_waits(server: Serve) -> None:
+    """For the one writer's place of SQLite, which somebody keeps."""
+    running = server(
+        "-c", "from app.cli import main; main()", "demo", mode="development", workers="1", threads="1",
+        database_lock_timeout="600", admin_port=str(admin := free_port()),
+    ).start()  # fmt: skip
+    demo = requests.models.complexjson.loads((running.directory / "demo.json").read_text())
+    document = f"/{demo['pool_id']}/.well-known/jwks.json"
+    assert running.get(document).status_code == 200
+    sign_in = requests.models.complexjson.dumps(
+        {
+            "AuthFlow": "USER_PASSWORD_AUTH",
+            "ClientId": demo["clients"]["spa"]["client_id"],
+            "AuthParameters": {"USERNAME": "demo", "PASSWORD": demo["user"]["password"]},
+        }
+    ).encode()
+    refresh = b"grant_type=refresh_token&refresh_token=x&client_id=" + demo["clients"]["spa"]["client_id"].encode()
+    heads = [
+        (b"POST / HTTP/1.1\r\nX-Amz-Target: AWSCognitoIdentityProviderService.InitiateAuth\r\n", sign_in),
+        (f"POST /{demo['pool_id']}/oauth2/token HTTP/1.1\r\n".encode(), refresh),
+    ]
+    taken = []
+    with sqlite3.connect(running.directory / "cognate.sqlite", isolation_level=None) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        for head, body in heads:
+            for _ in range(8):
+                taken.append(socket.create_connection(("127.0.0.1", running.port), timeout=WITHIN))
+                taken[-1].sendall(b"%sHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (head, len(body), body))
+
+        def everything_waits() -> bool:
+            figures = requests.get(f"http://127.0.0.1:{admin}/metrics", timeout=WITHIN).text
+            return bool(re.search(r'cognate_queue_waiting\{[^}]*lane="passwords"[^}]*\} [1-9]', figures))
+
+        until(everything_waits, what="a queue")
+        for port in (admin, running.port):
+            for path in ("/healthz", "/readyz"):
+                assert requests.get(f"http://127.0.0.1:{port}{path}", timeout=WITHIN).status_code == 200
+        assert running.get(document).status_code == 200
+    for connection in taken:
         connection.close()
     assert running.end() == 0
 
