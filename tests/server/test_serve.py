@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -494,37 +495,34 @@ def test_operators_are_answered_while_every_thread_waits(server: Serve) -> None:
     demo = requests.models.complexjson.loads((running.directory / "demo.json").read_text())
     document = f"/{demo['pool_id']}/.well-known/jwks.json"
     assert running.get(document).status_code == 200
-    sign_in = requests.models.complexjson.dumps(
-        {
-            "AuthFlow": "USER_PASSWORD_AUTH",
-            "ClientId": demo["clients"]["spa"]["client_id"],
-            "AuthParameters": {"USERNAME": "demo", "PASSWORD": demo["user"]["password"]},
-        }
-    ).encode()
-    refresh = b"grant_type=refresh_token&refresh_token=x&client_id=" + demo["clients"]["spa"]["client_id"].encode()
-    heads = [
-        (b"POST / HTTP/1.1\r\nX-Amz-Target: AWSCognitoIdentityProviderService.InitiateAuth\r\n", sign_in),
-        (f"POST /{demo['pool_id']}/oauth2/token HTTP/1.1\r\n".encode(), refresh),
+    client, known = demo["clients"]["spa"]["client_id"], {"USERNAME": "demo", "PASSWORD": demo["user"]["password"]}
+    writing = [
+        (b"InitiateAuth", {"AuthFlow": "USER_PASSWORD_AUTH", "ClientId": client, "AuthParameters": known}),
+        (b"ForgotPassword", {"ClientId": client, "Username": "demo"}),
     ]
-    taken = []
-    with sqlite3.connect(running.directory / "cognate.sqlite", isolation_level=None) as writer:
-        writer.execute("BEGIN IMMEDIATE")
-        for head, body in heads:
+    with ExitStack() as taken:
+        file = running.directory / "cognate.sqlite"
+        taken.enter_context(closing(sqlite3.connect(file, isolation_level=None))).execute("BEGIN IMMEDIATE")
+        for operation, asked in writing:
+            body = requests.models.complexjson.dumps(asked).encode()
             for _ in range(8):
-                taken.append(socket.create_connection(("127.0.0.1", running.port), timeout=WITHIN))
-                taken[-1].sendall(b"%sHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (head, len(body), body))
+                connection = socket.create_connection(("127.0.0.1", running.port), timeout=WITHIN)
+                taken.enter_context(connection).sendall(
+                    b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.1\r\n"
+                    b"X-Amz-Target: AWSCognitoIdentityProviderService.%s\r\nContent-Length: %d\r\n\r\n%s"
+                    % (operation, len(body), body)
+                )
 
         def everything_waits() -> bool:
             figures = requests.get(f"http://127.0.0.1:{admin}/metrics", timeout=WITHIN).text
-            return bool(re.search(r'cognate_queue_waiting\{[^}]*lane="passwords"[^}]*\} [1-9]', figures))
+            slots = dict(re.findall(r'cognate_slots_taken\{kind="(\w+)"\} (\d+)', figures))
+            return slots.get("requests") == "1" and int(slots.get("passwords", 0)) >= 3
 
-        until(everything_waits, what="a queue")
+        until(everything_waits, what="every thread to wait")
         for port in (admin, running.port):
             for path in ("/healthz", "/readyz"):
                 assert requests.get(f"http://127.0.0.1:{port}{path}", timeout=WITHIN).status_code == 200
         assert running.get(document).status_code == 200
-    for connection in taken:
-        connection.close()
     assert running.end() == 0
 
 
