@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -167,3 +168,25 @@ def test_a_body_that_is_too_large_is_refused_before_the_server(
 ) -> None:
     answer = outside.post(f"{server.demo['base_url']}/", data=b"x" * (2 * 1024 * 1024 + 1), timeout=WITHIN)
     assert (answer.status_code, answer.headers["Server"]) == (413, "nginx")
+
+
+def test_more_connections_of_one_address_than_it_may_have_are_refused_with_a_time(
+    server: RunningServer, proxy: nginx.Configured
+) -> None:
+    """As Cognate refuses: whoever repeats what came too often knows from Retry-After that it did, and when to."""
+    context = ssl.create_default_context(cafile=str(proxy.certificate))
+    port = urlsplit(server.demo["base_url"]).port
+    half = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345"
+    with ExitStack() as opened:
+
+        def half_a_request() -> ssl.SSLSocket:
+            plain = opened.enter_context(socket.create_connection(("localhost", port), timeout=WITHIN))
+            secured = opened.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+            secured.sendall(half)
+            return secured
+
+        for _ in range(100):
+            half_a_request()
+        refused = half_a_request().recv(65536)
+    assert refused.startswith(b"HTTP/1.1 429 "), refused
+    assert b"\r\nRetry-After: 1\r\n" in refused
