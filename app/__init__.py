@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, config, health, hosted, installation, oauth, readiness, web
+from app.audit.reads import Reads
 from app.background import Background, at_once
 from app.cache import Cache
 from app.cache.version import Version
@@ -95,6 +96,7 @@ def create_app(
     opened = secrets or installation.open_secrets(app, seal)
     app.secret_key = opened.cookies if opened else None
     outages = Outages(ticks)
+    reads = app.extensions["cognate_reads"] = Reads()
     keyed = KeyedHash(opened.hashes) if opened else _Unopened()
     env = Env(
         settings=settings,
@@ -117,6 +119,7 @@ def create_app(
         fetch=fetch,
         cache=_cache(app, settings, ticks, outages, serving=background is not None),
         counters=counters.of(settings, ticks=ticks, now=now, engine=lambda: db.engine, outages=outages, keyed=keyed),
+        reads=reads,
         outages=outages,
         reading_options=reading_options(settings.database_url),
         later=unseen or at_once,

@@ -371,6 +371,12 @@ class Settings:
         _number(0, 36500),
         "days for which the audit keeps what is about no one pool; 0: for ever",
     )
+    audit_reads: str = _setting(
+        "together",
+        _one_of("together", "each", "off"),
+        "when granted administrative calls that only read are written to the audit: together, about once a second; "
+        "each before its answer; off, not at all",
+    )
     access_log: bool = _setting(True, _switch, "whether each request is logged: a line, without its query")
     log: str = _setting("text", _one_of("text", "json"), "the form of all lines that are logged: text or json")
     log_level: str = _setting("info", _one_of("debug", "info", "warning", "error"), "the least important line logged")

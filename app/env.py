@@ -133,6 +133,13 @@ class Counters(Protocol):
         """What `hit` would say, without counting."""
 
 
+class Reads(Protocol):
+    """Rows of the audit that may be written a moment later (app.audit.reads)."""
+
+    def put(self, row: Mapping[str, Any]) -> bool:
+        """Whether it was taken."""
+
+
 class Hasher(Protocol):
     """Slow password hashing (app.crypto.passwords.Hasher)."""
 
@@ -172,6 +179,7 @@ class Env:
     cache: Cache
     counters: Counters
     """Never inside a transaction: they may have one of their own."""
+    reads: Reads
     outages: Outages
     reading_options: Mapping[str, Any]
     """Execution options of a connection that only reads (app.db.reading_options)."""

@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import or_, select, tuple_
 
 from app.audit import acting
+from app.audit.record import only_reads
 from app.config import Settings
 from app.env import Env
 from app.models import AuditEvent
@@ -94,7 +95,7 @@ def record(settings: Settings, row: AuditEvent) -> dict[str, Any]:
         },
         "requestID": row.request_id,
         "eventID": row.id,
-        "readOnly": called and row.operation.startswith(("Describe", "Get", "List", "AdminGet", "AdminList")),
+        "readOnly": called and only_reads(row.operation),
         "eventType": "AwsApiCall" if called else "AwsServiceEvent",
         "managementEvent": True,
         "recipientAccountId": settings.account_id,

@@ -1,13 +1,13 @@
 """Writing rows of the audit: of administrative calls (`administrative`) and of security events (`event`).
 
 A row is inserted in the transaction of what it tells: nothing is acknowledged without its row, and no row tells of what
-was rolled back. It has a MAC of its own and is linked into the chain later (app.audit.chain), so that writers do not
-wait for one another.
+was rolled back. (Reads may be told a moment later: app.audit.reads.) It has a MAC of its own and is linked into the
+chain later (app.audit.chain), so that writers do not wait for one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -59,19 +59,25 @@ class Call:
 _call: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
+def only_reads(operation: str) -> bool:
+    """Whether the operation of this name, of the API, is one that changes nothing."""
+    return operation.startswith(("Describe", "Get", "List", "AdminGet", "AdminList"))
+
+
 @contextmanager
 def administrative(env: Env, call: Call, *, reading: bool = True) -> Iterator[Call]:
     """Around an administrative call: its row is written with the first transaction that it commits, or with one of its
-    own where there is none. Without `reading`, what has written nothing gets no row.
+    own where there is none. Without `reading`, what has written nothing gets no row. That of a granted operation that
+    only reads is written a moment later, or not at all, as the settings say.
 
     A call that fails after it has committed something has two rows, the second with the error. One that the database
     could not serve gets none: there is nowhere to write it.
     """
 
-    def write(refusal: Refusal | None) -> None:
+    def made(refusal: Refusal | None) -> list[dict[str, Any]]:
         call.told = refusal.code if refusal else None
         message = type(refusal).message if refusal else None
-        _insert(
+        return _rows(
             env,
             kind="call",
             operations=(call.operation,),
@@ -82,6 +88,9 @@ def administrative(env: Env, call: Call, *, reading: bool = True) -> Iterator[Ca
             message=message,
             parameters=call.parameters,
         )
+
+    def write(refusal: Refusal | None) -> None:
+        env.db.execute(_INSERT, made(refusal))
 
     failed: Exception | None = None
     before = _call.set(call)
@@ -97,12 +106,25 @@ def administrative(env: Env, call: Call, *, reading: bool = True) -> Iterator[Ca
         _call.reset(before)
     refusal = failed if isinstance(failed, Refusal) or failed is None else InternalError()
     if (reading or row.written) and (not row.written or (refusal and refusal.code != call.told)):
-        with env.transaction():
-            write(refusal)
-        row.written = True
+        if refusal is None and only_reads(call.operation):
+            _of_read(env, made)
+        else:
+            with env.transaction():
+                write(refusal)
+            row.written = True
     call.written = row.written
     if failed is not None:
         raise failed
+
+
+def _of_read(env: Env, made: Callable[[Refusal | None], list[dict[str, Any]]]) -> None:
+    if env.settings.audit_reads == "off":
+        return
+    (row,) = made(None)
+    if env.settings.audit_reads == "together" and env.reads.put(row):
+        return
+    with env.transaction():
+        env.db.execute(_INSERT, row)
 
 
 def about(*, target: str | None = None, user_sub: str | None = None) -> None:
@@ -133,7 +155,7 @@ def event(
     if not what:
         return
     about(user_sub=sub)
-    _insert(
+    rows = _rows(
         env,
         kind="event",
         operations=what,
@@ -145,9 +167,10 @@ def event(
         parameters=details,
         by_user=refusal is None,
     )
+    env.db.execute(_INSERT, rows)
 
 
-def _insert(
+def _rows(
     env: Env,
     *,
     kind: str,
@@ -159,7 +182,7 @@ def _insert(
     message: str | None,
     parameters: Mapping[str, Any],
     by_user: bool = False,
-) -> None:
+) -> list[dict[str, Any]]:
     who = acting.current()
     actor_kind, actor = who.kind, who.name
     if actor_kind == acting.ANYBODY and by_user and user_sub is not None:
@@ -180,7 +203,7 @@ def _insert(
         "parameters": _packed(parameters),
     }
     rows = [{**row, "id": env.random.uuid(), "operation": operation} for operation in operations]
-    env.db.execute(_INSERT, [{**one, "mac": mac(env, one)} for one in rows])
+    return [{**one, "mac": mac(env, one)} for one in rows]
 
 
 def mac(env: Env, row: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from gunicorn.workers.base import Worker as BaseWorker
 
 from app import create_app, installation, observation
 from app.accounts import sweep
-from app.audit import linker
+from app.audit.linker import Linker
 from app.background import Background
 from app.config import forget_secrets
 from app.env import Env
@@ -143,7 +143,8 @@ class Worker(BaseWorker):
         if len(self.sockets) > 1:
             self._listen_for_operators(app)
         threading.Thread(target=_sweep_now_and_then, args=(app,), name="sweep", daemon=True).start()
-        linker.start(app.extensions["cognate"], app.app_context)
+        auditing = Linker(app.extensions["cognate"], app.extensions["cognate_reads"], app.app_context)
+        auditing.start()
 
         while self._stop is None:
             self._beat(front)
@@ -157,6 +158,7 @@ class Worker(BaseWorker):
         while not front.idle and time.monotonic() < until:
             self._beat(front)
             time.sleep(0.02)
+        auditing.stop()
         observation.stop(app)
 
     def _let_clients_go(self, front: Front, drain: float) -> None:
