@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Row, Select, bindparam, delete, func, select, update
 
 from app.audit.record import INSTALLATION, MACED, mac
@@ -31,6 +32,9 @@ BATCH = 500
 """Rows of one transaction: nobody waits long for the one writer of SQLite."""
 LATE = timedelta(minutes=15)
 """A row that has waited longer than this to be linked is an alarm: it was unlinked, or nothing links."""
+
+RESTORED = "BackupRestored"
+"""The event by which `verify` knows that anchors may have seen more than there is."""
 
 _EVENTS, _CHAINS = table(AuditEvent), table(AuditChain)
 _WAITING = select(_EVENTS.c.pool_id).where(_EVENTS.c.number.is_(None)).distinct().order_by(_EVENTS.c.pool_id)
@@ -285,12 +289,24 @@ def _verified(env: Env, pool_id: str, anchors: list[Anchor]) -> Verified:
             tell(None, f"row {row.id} of {when} is not linked: it was unlinked, or no server has run since")
     for anchor in anchors:
         if anchor.number > head.number:
-            tell(
-                anchor.number, f"truncated: an anchor has seen row {anchor.number}, and the chain ends at {head.number}"
-            )
+            seen = f"an anchor has seen row {anchor.number}, and the chain ends at {head.number}"
+            tell(anchor.number, f"truncated: {seen}{_restored(env)}")
         elif digests.get(anchor.number, anchor.digest) != anchor.digest:
-            tell(anchor.number, "is not what an anchor has seen there: the chain was made anew")
+            seen = "is not what an anchor has seen there: the chain was made anew"
+            tell(anchor.number, f"{seen}{_restored(env)}")
     return Verified(Anchor(pool_id, head.number, head.digest), kept, head.forgotten, waiting, tuple(wrong))
+
+
+def _restored(env: Env) -> str:
+    """What the newest row says, if there is one and it is of this installation, of a backup that was restored: anchors
+    from after it was made have then seen rows that are gone."""
+    query = select(*_COLUMNS).where(_EVENTS.c.pool_id == INSTALLATION, _EVENTS.c.operation == RESTORED)
+    with env.reading() as session:
+        row = session.execute(query.order_by(_EVENTS.c.at.desc()).limit(1)).one_or_none()
+    if row is None or not same(row.mac, mac(env, row._asdict())):
+        return ""
+    made_at = orjson.loads(row.parameters)["made_at"]
+    return f" (a backup of {made_at} UTC was restored at {row.at:%Y-%m-%d %H:%M:%S} UTC; what it did not have is gone)"
 
 
 def _linked(env: Env, pool_id: str, head: AuditChain) -> Iterator[Row[Any]]:

@@ -1,5 +1,6 @@
 """`cognate audit`, and that commands which write something are in it."""
 
+import base64
 import getpass
 import json
 from pathlib import Path
@@ -12,8 +13,9 @@ from app.audit.masking import MASK
 from app.env import Env
 from app.models import AuditChain, AuditEvent, Pool
 from app.pools import user_pools
+from app.upkeep import archive
 from tests.build import a_pool, a_user
-from tests.cli.conftest import Run
+from tests.cli.conftest import KEY_TEXT, Run
 
 
 @pytest.fixture
@@ -130,3 +132,94 @@ def test_a_pool_that_is_gone_is_still_listed(run: Run, env: Env, rotated: Pool) 
     user_pools.delete(env, rotated)
     chain.link(env)
     assert len(json.loads(run("audit", "list", "--pool", rotated.id, "--json").stdout)) == 2
+
+
+# -- what upkeep and rules leave ----------------------------------------------------------------------------------
+
+
+def test_rules_that_are_applied_and_a_backup_that_is_made_are_told(
+    env: Env, run: Run, pool: Pool, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("Rules: [{Name: all, Action: deny}]")
+    assert run("rules", "apply", pool.id, str(rules)).exit_code == 0
+    assert run("backup", str(tmp_path / "saved")).exit_code == 0
+    found = {row.operation: row for row in rows(env) if row.kind == "call"}
+    assert found.keys() == {"cognate rules apply", "cognate backup"}
+    assert found["cognate rules apply"].pool_id == pool.id
+    saved = found["cognate backup"]
+    assert json.loads(saved.parameters) == {"file": str(tmp_path / "saved")}
+
+
+def test_the_passphrase_of_a_backup_is_not_told(
+    env: Env, run: Run, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "SCRYPT", {"n": 2, "r": 8, "p": 1})
+    typed = "correct horse\ncorrect horse\n"
+    assert run("backup", str(tmp_path / "saved"), "--passphrase", typed=typed).exit_code == 0
+    (row,) = rows(env)
+    assert "correct horse" not in row.parameters
+
+
+def test_a_new_key_encryption_key_is_told(
+    env: Env, run: Run, rotated: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was written before it still verifies."""
+    (tmp_path / "before").write_text(KEY_TEXT)
+    monkeypatch.setenv("COGNATE_OTHER_KEY_FILES", str(tmp_path / "before"))
+    monkeypatch.setenv("COGNATE_KEY", base64.b64encode(bytes(reversed(range(32)))).decode("ascii"))
+    assert run("rotate-kek").exit_code == 0
+    assert "cognate rotate-kek" in [row.operation for row in rows(env)]
+    assert run("audit", "verify").exit_code == 0
+
+
+def test_a_restored_database_verifies_and_says_why_anchors_have_seen_more(
+    env: Env, run: Run, rotated: Pool, tmp_path: Path
+) -> None:
+    saved, early, late = (str(tmp_path / name) for name in ("saved", "early", "late"))
+    Path(early).write_text(run("audit", "verify", "--json").stdout)
+    assert run("backup", saved).exit_code == 0
+    for _ in range(2):
+        assert run("rotate-keys", rotated.id).exit_code == 0
+        assert run("access-key", "create", "--description", "CI").exit_code == 0
+    Path(late).write_text(run("audit", "verify", "--json").stdout)
+    assert run("restore", saved, "--replace").exit_code == 0
+    restored = {row.operation: row for row in rows(env)}
+    assert restored.keys() == {
+        "cognate rotate-keys",
+        "KeysRotated",
+        "cognate restore",
+        "BackupRestored",
+    }
+    assert json.loads(restored["BackupRestored"].parameters) == {"made_at": "2026-03-01 12:00:00"}
+    assert all(row.number is not None for row in restored.values())
+    assert run("audit", "verify").exit_code == 0
+    assert run("audit", "verify", "--anchors", early).exit_code == 0
+    found = run("audit", "verify", "--anchors", late)
+    assert found.exit_code == 1
+    assert "truncated: an anchor has seen row 6, and the chain ends at 2 (a backup of 2026-03-01 12:00:00 UTC was" in (
+        found.stdout
+    )
+    # What is written from here on takes the numbers of rows that are gone: that is told as well.
+    for _ in range(3):
+        assert run("rotate-keys", rotated.id).exit_code == 0
+    found = run("audit", "verify", "--anchors", late)
+    assert found.exit_code == 1 and "the chain was made anew (a backup of" in found.stdout
+
+
+def test_whoever_has_the_database_cannot_say_that_a_backup_was_restored(
+    env: Env, run: Run, rotated: Pool, tmp_path: Path
+) -> None:
+    late = tmp_path / "late"
+    late.write_text(run("audit", "verify", "--json").stdout)
+    with env.transaction():
+        env.db.execute(delete(AuditEvent).where(AuditEvent.kind == "call"))
+        env.db.execute(delete(AuditChain))
+        env.db.execute(
+            update(AuditEvent).values(
+                pool_id="", number=None, digest=None, operation="BackupRestored", parameters='{"made_at":"x"}'
+            )
+        )
+    found = run("audit", "verify", "--anchors", str(late))
+    assert found.exit_code == 1
+    assert "truncated" in found.stdout and "a backup of" not in found.stdout
