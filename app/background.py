@@ -16,6 +16,8 @@ from typing import Any
 from flask import Flask
 
 from app import facts, traces
+from app.audit import acting
+from app.audit.acting import Acting
 from app.errors import ServiceUnavailable
 from app.facts import Facts
 
@@ -46,10 +48,10 @@ class Background:
         of = facts.current()
         about = Facts(of.request_id)  # those of the request may have been told by now
         about.trace_id = of.trace_id
-        self._threads.submit(self._do, act, about, traces.here())
+        self._threads.submit(self._do, act, about, acting.current(), traces.here())
 
-    def _do(self, act: Callable[[], None], about: Facts, place: Any) -> None:
-        with facts.during(about), traces.within(place):
+    def _do(self, act: Callable[[], None], about: Facts, who: Acting, place: Any) -> None:
+        with facts.during(about), acting.during(who), traces.within(place):
             try:
                 if self._app is None:
                     raise RuntimeError("no application was named")
