@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy import delete, select
@@ -85,6 +87,38 @@ def test_what_only_reads_has_a_row(env: Env, api: Api, pool: Pool) -> None:
     api("DescribeUserPool", UserPoolId=pool.id)
     (row,) = calls(env)
     assert (row.operation, row.target, row.error_code) == ("DescribeUserPool", f"userpool/{pool.id}", None)
+
+
+@pytest.mark.parametrize(
+    ("operation", "members"),
+    [("AdminGetUser", {"Username": "alice"}), ("ListUsers", {}), ("DescribeUserPool", {})],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_what_only_reads_writes_nothing_before_its_answer(
+    app: Flask,
+    env: Env,
+    api: Api,
+    pool: Pool,
+    alice: Any,
+    statements: Callable[[], list[str]],
+    operation: str,
+    members: dict[str, str],
+) -> None:
+    """Where its row may wait (app.audit.reads): it costs the database what it would without an audit."""
+    unaudited = replace(env, settings=replace(env.settings, audit_reads="off"))
+
+    def cost() -> list[str]:
+        api(operation, UserPoolId=pool.id, **members)
+        statements()
+        api(operation, UserPoolId=pool.id, **members)
+        return statements()
+
+    app.extensions["cognate_reads"].open()
+    costs = cost()
+    assert not any("audit" in statement or "INSERT" in statement for statement in costs)
+    assert [row["operation"] for row in app.extensions["cognate_reads"].waiting()] == [operation] * 2
+    app.extensions["cognate"] = unaudited
+    assert costs == cost()
 
 
 def test_what_is_refused_has_a_row_with_its_error(env: Env, api: Api, pool: Pool) -> None:

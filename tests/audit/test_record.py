@@ -1,21 +1,48 @@
 """What is written down, by whom it was done, and that nothing is written of what did not happen."""
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from app import errors
-from app.accounts import administer, passwords, profile, recovery_codes, sign_up
+from app.accounts import (
+    administer,
+    devices,
+    factors,
+    mfa,
+    passkeys,
+    passwords,
+    profile,
+    recovery_codes,
+    sessions,
+    sign_up,
+)
 from app.audit import acting, record
 from app.audit.acting import Acting
+from app.background import Background
 from app.env import Env, Origin
+from app.messaging import outbox
 from app.models import AuditEvent, Client, Pool, User
-from app.pools import access_keys, find, own_settings
+from app.pools import access_keys, domains, find, own_settings, user_pools
 from app.signin import flow, granting
 from app.tokens import codes, keys, refresh, revoke
-from tests.build import CALLBACK, PASSWORD, a_client, a_pool, a_user
+from tests import build
+from tests.build import (
+    CALLBACK,
+    PASSWORD,
+    a_client,
+    a_passkey,
+    a_pool,
+    a_pool_with_passkeys,
+    a_user,
+    app_code,
+    with_factors,
+)
 from tests.conftest import Clock
 
 GIVEN = {"USERNAME": "alice", "PASSWORD": PASSWORD}
@@ -178,6 +205,86 @@ def codes_made(env: Env, client: Client, user: User) -> None:
     recovery_codes.end_by_administrator(env, client.pool, username="alice")
 
 
+def enabled_again(env: Env, client: Client, user: User) -> None:
+    administer.disable(env, client.pool, username="alice")
+    administer.enable(env, client.pool, username="alice")
+
+
+def sent_code(env: Env) -> str:
+    return next(message.code for message in outbox.kept(env, None) if message.code)
+
+
+def a_reset_by_code(env: Env, client: Client, user: User) -> None:
+    passwords.forgot(env, client, username="alice", origin=Origin())
+    passwords.confirm_forgot(
+        env, client, username="alice", code=sent_code(env), password="Another-horse-8", origin=Origin()
+    )
+
+
+def an_address_proven(env: Env, client: Client, user: User) -> None:
+    profile.update_attributes(env, client, user, attributes={"email": "new@example.com"})
+    profile.verify(env, client, user, attribute="email", code=sent_code(env))
+
+
+def with_an_app(env: Env, client: Client) -> Client:
+    with_factors(env, client.pool, "OPTIONAL", factors.TOTP)
+    return find.client(env, client.id)
+
+
+def a_guess_at_a_new_app(env: Env, client: Client, user: User) -> None:
+    client = with_an_app(env, client)
+    mfa.associate(env, client, user)
+    with pytest.raises(errors.EnableSoftwareTokenMFA):
+        mfa.verify(env, client, user, code="000000", name=None, origin=Origin())
+
+
+def an_app_and_without_it(env: Env, client: Client, user: User) -> None:
+    client = with_an_app(env, client)
+    secret = mfa.associate(env, client, user)
+    mfa.verify(env, client, user, code=app_code(secret, env.now()), name=None, origin=Origin())
+    mfa.prefer(env, user, {factors.TOTP: mfa.Setting(True, True)})
+    mfa.remove_token(env, client.pool, username="alice")
+
+
+def a_token_revoked(env: Env, client: Client, user: User) -> None:
+    tokens = signed_in(env, client)
+    with env.transaction():
+        revoke.refresh_token(env, client, tokens.refresh or "")
+    with env.transaction():
+        revoke.refresh_token(env, client, tokens.refresh or "")  # it has ended already
+
+
+def a_session_ended(env: Env, client: Client, user: User) -> None:
+    pool = user_pools.set_sessions(env, client.pool, tracking="ENABLED", most=20)
+    signed_in(env, client)
+    (session,) = sessions.listed(env, pool, user)
+    sessions.revoke(env, pool, user, session.name, linked=False)
+
+
+def a_domain_proven(env: Env, client: Client, user: User) -> None:
+    waiting = replace(env, settings=replace(env.settings, domain_proof="public"))
+    domain = domains.create(waiting, client.pool, domain="auth.example.com", custom=True, settings={})
+    domains.accept(waiting, domain)
+
+
+def a_device(env: Env, client: Client, user: User) -> None:
+    tracking = {"challenge_required_on_new_device": True, "device_only_remembered_on_user_prompt": False}
+    user_pools.update(env, client.pool, name=None, settings={"device_configuration": tracking})
+    client = find.client(env, client.id)
+    device = build.a_device(env, client, user, signed_in(env, client))
+    devices.set_status(env, client.pool, user, device.key, remembered=False)
+    devices.forget(env, client.pool, user, device.key)
+
+
+def a_passkey_and_without_it(env: Env, client: Client, user: User) -> None:
+    pool = a_pool_with_passkeys(env, algorithm="ES256")
+    client = a_client(env, pool)
+    bob = a_user(env, pool, "bob", email=None)
+    a_passkey(env, client, bob)
+    (passkey,) = passkeys.listed(env, bob).rows
+    passkeys.delete(env, bob, credential_id=passkey.credential_id)
+
+
 STORIES: list[tuple[Callable[[Env, Client, User], Any], list[str]]] = [
     (a_change, ["PasswordChanged"]),
     (
@@ -204,6 +311,16 @@ STORIES: list[tuple[Callable[[Env, Client, User], Any], list[str]]] = [
     ),
     (all_signed_out, ["GlobalSignOut"]),
     (codes_made, ["RecoveryCodesEnded", "RecoveryCodesMade"]),
+    (enabled_again, ["GlobalSignOut", "UserDisabled", "UserEnabled"]),
+    (a_reset_by_code, ["PasswordReset"]),
+    (an_address_proven, ["AddressChanged", "AddressProven"]),
+    (a_guess_at_a_new_app, ["FactorRefused", "SettingsChanged"]),
+    (an_app_and_without_it, ["FactorAdded", "FactorRemoved", "FactorsSwitched", "FactorsSwitched", "SettingsChanged"]),
+    (a_token_revoked, ["SessionRevoked", "SignIn"]),
+    (a_session_ended, ["SessionRevoked", "SettingsChanged", "SignIn"]),
+    (a_domain_proven, ["DomainProven"]),
+    (a_device, ["DeviceForgotten", "DeviceRemembered", "DeviceRemembered", "SettingsChanged", "SignIn"]),
+    (a_passkey_and_without_it, ["FactorAdded", "FactorRemoved", "SettingsChanged", "UserCreated"]),
     (lambda env, client, user: keys.rotate(env, client.pool), ["KeysRotated"]),
     (
         lambda env, client, user: access_keys.revoke(env, access_keys.create(env, description="").id),
@@ -222,6 +339,35 @@ def test_what_concerns_security_has_a_row(
 ) -> None:
     story(env, client, alice)
     assert since.names() == expected
+
+
+def test_a_rotation_that_was_due_is_the_servers_own(env: Env, pool: Pool, since: Since, clock: Clock) -> None:
+    rotating = replace(env, settings=replace(env.settings, signing_key_days=30))
+    assert keys.rotate_due(rotating) == [] == since()
+    clock.forward(days=31)
+    assert keys.rotate_due(rotating) == [pool.id]
+    (row,) = since()
+    assert (row.operation, row.pool_id, row.actor_kind, row.actor) == ("KeysRotated", pool.id, "service", "")
+
+
+def test_what_is_done_after_the_answer_is_done_by_whoever_asked(app: Flask, env: Env, pool: Pool, since: Since) -> None:
+    """In another transaction than the call, whose row is written with its own."""
+    later, done = Background(), threading.Event()
+    later.of(app)
+
+    def act() -> None:
+        with env.transaction():
+            record.event(env, pool, "KeysRotated")
+        done.set()
+
+    asked = Acting(acting.ACCESS_KEY, "AKIA1", "192.0.2.7")
+    call = record.Call("Change", pool.id)
+    with acting.during(asked), record.administrative(env, call):
+        later(act)
+        assert done.wait(60)
+        assert since.names() == ["KeysRotated"]
+    found = {row.operation: (row.actor_kind, row.actor, row.ip) for row in since()}
+    assert found == dict.fromkeys(("Change", "KeysRotated"), ("access_key", "AKIA1", "192.0.2.7"))
 
 
 def test_of_somebody_who_was_deleted_the_sub_alone_is_left(env: Env, client: Client, alice: User) -> None:
