@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from app import config, logs
 from app.config import PREFIX, Settings
+from tests.api.conftest import ANY_KEY
 from tests.cli.conftest import KEY_TEXT
 from tests.ports import free_port
 
@@ -555,6 +556,25 @@ def test_new_workers_take_the_place_of_old_ones_without_being_unready(server: Se
 
     until(replaced, what="other workers")
     assert running.end() == 0
+
+
+@pytest.mark.slow
+def test_reads_of_the_last_moment_are_in_the_audit_after_an_orderly_stop(server: Serve, tmp_path: Path) -> None:
+    running = server(mode="development").start()
+    headers = {
+        "X-Amz-Target": "AWSCognitoIdentityProviderService.ListUserPools",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Authorization": ANY_KEY,
+    }
+    url = f"http://127.0.0.1:{running.port}/"
+    asked = [
+        requests.post(url, json={"MaxResults": 1}, headers=headers, timeout=WITHIN).headers["x-amzn-RequestId"]
+        for _ in range(3)
+    ]
+    assert running.end() == 0
+    with closing(sqlite3.connect(tmp_path / "cognate.sqlite")) as database:
+        told = database.execute("SELECT request_id FROM audit_event WHERE operation = 'ListUserPools'").fetchall()
+    assert sorted(told) == sorted((one,) for one in asked)
 
 
 @pytest.mark.slow
