@@ -70,6 +70,11 @@ class Call:
         return self._user
 
     @property
+    def has_token(self) -> bool:
+        """Whether an access token came with it: some operations take a session instead."""
+        return self._user is not None
+
+    @property
     def session(self) -> LoginSession:
         """The login session of the access token."""
         if self._session is None:

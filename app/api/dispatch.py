@@ -121,7 +121,7 @@ def _body(operation: Operation) -> bytes:
 def _asked(env: Env, operation: Operation) -> dict[str, Any] | None:
     """What an operation replies that needs no signature. Whoever brings an access token is known by it."""
     call = _call(env, operation, _members(operation, _body(operation)))
-    if operation.who != "token":
+    if not call.has_token:
         return operation.run(call)
     with acting.by(acting.USER, call.user.sub):
         return operation.run(call)

@@ -222,7 +222,7 @@ def test_of_twenty_guesses_at_once_five_are_answered(app: Flask, env: Env) -> No
 
     with ThreadPoolExecutor(20) as threads:
         seen = list(threads.map(guess, range(20)))
-    assert (seen.count(errors.NotAuthorized), seen.count(errors.LimitExceeded)) == (5, 15)
+    assert (seen.count(errors.NotAuthorized), seen.count(errors.TooOften)) == (5, 15)
 
 
 def test_of_two_changes_at_once_one_succeeds(app: Flask, env: Env) -> None:

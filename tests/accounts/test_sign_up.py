@@ -92,7 +92,7 @@ def test_guesses_in_parallel_are_counted_like_guesses_in_a_row(app: Flask, env: 
         seen = list(pool.map(guess, range(20)))
     assert seen.count(errors.CodeMismatch) == 5
     assert seen.count(errors.ExpiredCode) == 10
-    assert seen.count(errors.LimitExceeded) == 5
+    assert seen.count(errors.TooOften) == 5
     with pytest.raises(errors.LimitExceeded):
         sign_up.confirm(env, client, username="bob", code=f"{code:06}")
 
