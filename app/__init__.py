@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,13 +33,14 @@ from app.crypto.passwords import Hasher
 from app.crypto.seal import KeyedHash
 from app.db import db, engine_options, reading_options
 from app.env import Env, Fetch, Keyed, Sender, Triggers
-from app.fetch import get
+from app.fetch import Reader
 from app.installation import Secrets
 from app.messaging.email import Nowhere, Smtp
 from app.messaging.outbox import Outbox
 from app.models import Revision
 from app.oauth import well_known
 from app.outages import Outages
+from app.slots import Slots
 from app.throttling import counters
 from app.triggers import Functions
 
@@ -59,7 +61,7 @@ def create_app(
     mail: Sender | None = None,
     sms: Sender | None = None,
     triggers: Triggers | None = None,
-    fetch: Fetch = get,
+    fetch: Fetch | None = None,
     background: Background | None = None,
     secrets: Secrets | None = None,
 ) -> web.Application:
@@ -116,11 +118,12 @@ def create_app(
         mail=mail or _mail(settings, now),
         sms=sms or _sms(settings, now),
         triggers=triggers or Functions(),
-        fetch=fetch,
+        fetch=fetch or Reader(),
         cache=_cache(app, settings, ticks, outages, serving=background is not None),
         counters=counters.of(settings, ticks=ticks, now=now, engine=lambda: db.engine, outages=outages, keyed=keyed),
         reads=reads,
         outages=outages,
+        writes=_writes(settings, serving=background is not None),
         reading_options=reading_options(settings.database_url),
         later=unseen or at_once,
         sleep=time.sleep if unseen else lambda seconds: None,
@@ -157,6 +160,12 @@ def _sms(settings: Settings, now: Callable[[], datetime]) -> Sender:
     if settings.development:
         return Outbox(db.session, now)
     return Nowhere("SMS", "this version of Cognate has no SMS gateway; verify e-mail addresses instead.")
+
+
+def _writes(settings: Settings, *, serving: bool) -> Slots:
+    """Of the threads for requests that hash nothing one is left to those that only read. (Two slots at least, because
+    a sweep takes one for as long as it deletes.) A command waits for whatever there is to wait for."""
+    return Slots("writes", max(2, settings.threads - 1) if serving else sys.maxsize, patience=0.25)
 
 
 def _cache(app: Flask, settings: Settings, ticks: Callable[[], float], outages: Outages, *, serving: bool) -> Cache:

@@ -19,10 +19,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
 
+from app import facts
 from app.cache import CHANNEL, Cache
 from app.config import Settings
 from app.errors import Refusal, TooManyRequests
 from app.outages import Outages
+from app.slots import Slots
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -156,7 +158,7 @@ class Triggers(Protocol):
 
 
 class Fetch(Protocol):
-    """Reads a URL that somebody else has chosen (app.fetch.get)."""
+    """Reads a URL that somebody else has chosen (app.fetch.Reader)."""
 
     def __call__(self, url: str, *, private: bool, most: int, seconds: float) -> bytes: ...
 
@@ -181,6 +183,8 @@ class Env:
     """Never inside a transaction: they may have one of their own."""
     reads: Reads
     outages: Outages
+    writes: Slots
+    """For transactions that write: how many of the threads may wait for the database in one."""
     reading_options: Mapping[str, Any]
     """Execution options of a connection that only reads (app.db.reading_options)."""
     later: Callable[[Callable[[], None]], None]
@@ -198,6 +202,7 @@ class Env:
     def passwords(self) -> Hasher:
         """Password hashing; never inside a transaction, where 25 ms would lock out every other writer."""
         self.nothing_open("hash a password")
+        facts.current().hashed = True
         return self.hasher
 
     @contextmanager
@@ -280,6 +285,10 @@ class Env:
         commit has happened, in order; the first that fails is raised, and the others still run. A refusal goes before
         what failed after it.
 
+        Where as many transactions as may be open at once stand still already, this one is refused before it begins
+        (errors.ServiceUnavailable): threads have to be left for requests that only read. Not that of a request that has
+        hashed a password, which could not have the others' threads.
+
         Of two that wait for each other the database ends one: nothing is written, and the caller is to come again
         (errors.TooManyRequests). The order in which rows are locked prevents it nearly everywhere: see
         docs/architecture.md.
@@ -292,6 +301,11 @@ class Env:
         session = self.db
         if self._open(session):
             raise RuntimeError("a transaction is open already: use-cases do not nest them")
+        # Who has hashed a password keeps none of the threads that reading needs.
+        limited = not facts.current().hashed
+        slot = self.writes.take() if limited else None
+        if limited and slot is None:
+            raise self.outages.refuse("writers", f"{self.writes.amount} transactions wait for it, and others for them")
         later: list[Callable[[], None]] = []
         session.info["after_commit"] = later
         refusal: Refusal | None = None
@@ -314,8 +328,12 @@ class Env:
                 raise TooManyRequests from failed
             raise
         finally:
-            session.info.pop("after_commit", None)
-            session.close()
+            try:
+                session.info.pop("after_commit", None)
+                session.close()
+            finally:
+                if slot is not None:
+                    self.writes.give_back(slot)
         said: Exception | None = refusal
         for act in later:
             try:

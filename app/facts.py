@@ -23,6 +23,8 @@ class Facts:
     client = ""
     outcome = ""
     """The refusal, in the word that the door has for it; empty where nothing was refused."""
+    hashed = False
+    """Whether it has hashed a password. Such requests have threads of their own (app.server.kinds)."""
     method = ""
     path = ""
     # Once it is over:

@@ -13,17 +13,41 @@ import ipaddress
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
 from app import telemetry
+from app.slots import Slots
 
 PORTS = {"http": 80, "https": 443}
 LONGEST_HEAD = 16 * 1024
 CHUNK = 16 * 1024
+AT_ONCE = 2
+"""URLs that one process reads at the same time: a server that answers slowly holds up as many requests, and no more."""
+WAIT = 1.0
+"""Seconds that a URL waits for its turn, unless those before it have waited as long already."""
 
 
 class Unreadable(Exception):
     """The URL gave nothing that can be used; the text says why, in half a sentence."""
+
+
+class Reader:
+    """`get`, by a few threads of the process at once."""
+
+    def __init__(self, read: Callable[..., bytes] | None = None) -> None:
+        self._read = read or get
+        self._slots = Slots("outgoing", AT_ONCE, patience=WAIT)
+
+    def __call__(self, url: str, *, private: bool, most: int, seconds: float) -> bytes:
+        """Raises Unreadable, also where no turn is to be had."""
+        slot = self._slots.take()
+        if slot is None:
+            raise Unreadable("other URLs are being read, and their servers are slow")
+        try:
+            return self._read(url, private=private, most=most, seconds=seconds)
+        finally:
+            self._slots.give_back(slot)
 
 
 def get(url: str, *, private: bool, most: int, seconds: float) -> bytes:

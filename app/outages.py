@@ -58,10 +58,16 @@ class Outages:
             if found is None:
                 raise
             metrics.OUTAGES.add(found)
-            self._tell(found, error)
+            self._tell(found, reason(error))
             raise ServiceUnavailable from error
 
-    def _tell(self, kind: str, error: DBAPIError | PoolTimeout) -> None:
+    def refuse(self, kind: str, said: str) -> ServiceUnavailable:
+        """What to raise instead of asking a database that would not answer in time."""
+        metrics.OUTAGES.add(kind)
+        self._tell(kind, said)
+        return ServiceUnavailable()
+
+    def _tell(self, kind: str, said: str) -> None:
         """One line, without a stack: when a database goes, each request of each second would write the same."""
         now = self._ticks()
         with self._lock:
@@ -71,7 +77,7 @@ class Outages:
             self._told[kind] = now
             untold = self._untold.pop(kind, 0)
         more = f" ({untold} more of this kind since the last line about it)" if untold else ""
-        log.error("the database is not available (%s): %s%s", kind, reason(error), more)
+        log.error("the database is not available (%s): %s%s", kind, said, more)
 
 
 def kind(error: DBAPIError | PoolTimeout) -> str | None:

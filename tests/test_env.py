@@ -13,13 +13,14 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app import errors
+from app import errors, facts
 from app.db import db
 from app.env import PATIENCE, STEP, Env
 from app.models import Pool, Throttle
 from app.pools import find
+from app.slots import Slots
 from tests.build import a_pool
-from tests.conftest import START
+from tests.conftest import START, Clock
 from tests.parallel import in_parallel
 
 
@@ -231,7 +232,7 @@ def test_threads_have_transactions_of_their_own(app: Flask, env: Env) -> None:
 def test_as_many_threads_as_are_allowed_find_configuration_inside_their_transactions(app: Flask, env: Env) -> None:
     """Each then needs a second connection for a moment; a pool without a spare one would hold them all."""
     pool = a_pool(env)
-    threads = env.settings.database_pool - 1
+    threads = env.settings.connections - 1
     together = threading.Barrier(threads) if env.settings.database_url.startswith("postgresql") else None
 
     def one(n: int) -> str:
@@ -244,6 +245,60 @@ def test_as_many_threads_as_are_allowed_find_configuration_inside_their_transact
 
     with ThreadPoolExecutor(threads) as workers:
         assert set(workers.map(one, range(threads))) == {pool.id}
+
+
+def test_while_writers_stand_still_no_more_wait_and_reading_goes_on(
+    app: Flask, env: Env, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A locked row, or SQLite's one writer, would otherwise take the thread of each request that wants to write."""
+    env = replace(env, writes=Slots("writes", 1, patience=1, ticks=clock.ticks))
+    with env.transaction():
+        env.db.add(a_row("first"))
+        clock.forward(seconds=1)
+
+        def second() -> str:
+            with pytest.raises(errors.ServiceUnavailable), env.transaction():
+                env.db.add(a_row("second"))
+            return str(keys_in(env))
+
+        (found,) = in_parallel(app, second)
+    assert found == "set()" and keys_in(env) == {"first"}
+    assert [one.getMessage() for one in caplog.records] == [
+        "the database is not available (writers): 1 transactions wait for it, and others for them"
+    ]
+
+
+@pytest.mark.parametrize("reason", [Broken, errors.InvalidParameter, errors.NotAuthorized, KeyboardInterrupt])
+def test_whatever_becomes_of_a_transaction_the_next_may_begin(env: Env, reason: type[BaseException]) -> None:
+    env = replace(env, writes=Slots("writes", 1, patience=0))
+    for _ in range(2):
+        with pytest.raises(reason), env.transaction():
+            raise reason
+    with pytest.raises(RuntimeError, match="do not nest"), env.transaction():
+        with env.transaction():
+            pass
+    with env.transaction():
+        env.db.add(a_row("next"))
+        env.after_commit(lambda: keep_another(env))
+    assert keys_in(env) == {"next", "another"}, "what waits for the commit, such as a mail, holds up no writer"
+
+
+def test_who_has_hashed_a_password_has_threads_of_their_own_to_wait_with(env: Env) -> None:
+    """Sign-ins of somebody whose row is locked wait; refreshes of everybody else need the slots meanwhile."""
+    env = replace(env, writes=Slots("writes", 1, patience=0))
+    env.writes.take()
+    with facts.during(facts.Facts()):
+        with pytest.raises(errors.ServiceUnavailable), env.transaction():
+            pass
+        env.passwords.verify_nothing("wrong")
+        with env.transaction():
+            env.db.add(a_row("a sign-in"))
+    assert keys_in(env) == {"a sign-in"}
+
+
+def keep_another(env: Env) -> None:
+    with env.transaction():
+        env.db.add(a_row("another"))
 
 
 # -- after the commit ------------------------------------------------------------------------------------------

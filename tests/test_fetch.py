@@ -182,3 +182,30 @@ def test_a_name_that_leads_nowhere_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_which_addresses_may_be_asked(address: str, public: bool, private: bool) -> None:
     found = ipaddress.ip_address(address)
     assert (fetch._may_be_asked(found, False), fetch._may_be_asked(found, True)) == (public, private)
+
+
+def test_servers_that_say_nothing_hold_up_a_few_threads_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "WAIT", 0)
+    reading, release = threading.Semaphore(0), threading.Event()
+
+    def says_nothing(url: str, **how: Any) -> bytes:
+        reading.release()
+        release.wait(60)
+        return b"content"
+
+    reader = fetch.Reader(says_nothing)
+
+    def ask() -> bytes:
+        return reader("http://example.com", private=True, most=1, seconds=60)
+
+    stuck = [threading.Thread(target=ask) for _ in range(fetch.AT_ONCE)]
+    for thread in stuck:
+        thread.start()
+    for _ in stuck:
+        assert reading.acquire(timeout=60)
+    with pytest.raises(Unreadable, match="other URLs are being read"):
+        ask()
+    release.set()
+    for thread in stuck:
+        thread.join(60)
+    assert ask() == b"content"

@@ -6,7 +6,6 @@ import logging
 import re
 import smtplib
 import ssl
-import threading
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -17,6 +16,7 @@ from app import errors, telemetry
 from app.config import Settings
 from app.env import Message
 from app.policy.mailbox import bare, mailbox
+from app.slots import Slots
 
 TIMEOUT = 10
 """Seconds for each step of the conversation: a mail server that hangs must not hold a worker for long."""
@@ -25,7 +25,7 @@ AT_ONCE = 2
 """Mails that one process sends at the same time. A mail server that says nothing then holds up as many requests, and no
 others: the rest are told after WAIT that there is nobody to take their mail."""
 WAIT = 1.0
-"""Seconds that a mail waits for its turn."""
+"""Seconds that a mail waits for its turn, unless those before it have waited as long already."""
 
 _TAG = re.compile(r"<[^<>]*>")
 
@@ -38,16 +38,17 @@ class Smtp:
     def __init__(self, settings: Settings, connect: Callable[[], smtplib.SMTP] | None = None) -> None:
         self._settings = settings
         self._connect = connect or partial(connection, settings)
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        self._slots = Slots("mail", AT_ONCE, patience=WAIT)
 
     def send(self, message: Message) -> None:
-        if not self._turns.acquire(timeout=WAIT):
+        slot = self._slots.take()
+        if slot is None:
             log.warning("mail for %s could not be sent: the mail server is slow, others wait for it", message.purpose)
             raise errors.CodeDeliveryFailure("The e-mail could not be delivered; try again later.")
         try:
             self._deliver(message)
         finally:
-            self._turns.release()
+            self._slots.give_back(slot)
 
     def _deliver(self, message: Message) -> None:
         try:
