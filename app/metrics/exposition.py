@@ -15,7 +15,7 @@ from prometheus_client.utils import floatToGoString
 
 from app import metrics
 from app.metrics import PROCESSES, sharing
-from app.metrics.instruments import INSTRUMENTS, Histogram
+from app.metrics.instruments import INSTRUMENTS, Counter, Histogram
 
 
 def exposition() -> bytes:
@@ -31,7 +31,11 @@ class _Totals(Collector):
         sums, processes = sharing.totals(metrics.shared_directory())
         for name, instrument in INSTRUMENTS.items():
             family = Metric(name.removesuffix("_total"), instrument.about, instrument.kind)
-            for values, cell in sorted(sums.get(name, {}).items()):
+            cells = sums.get(name, {})
+            if not cells and not instrument.labels and isinstance(instrument, Counter):
+                # Prometheus sees no increase from nothing to 1: the first alarm would go unheard.
+                cells = {(): instrument._empty()}
+            for values, cell in sorted(cells.items()):
                 labels = dict(zip(instrument.labels, values, strict=True))
                 if isinstance(instrument, Histogram):
                     bounds = [*map(floatToGoString, instrument.buckets), "+Inf"]

@@ -234,6 +234,15 @@ def test_the_application_serves_the_metrics_and_nothing_else(settings: Settings)
         assert ask(path, method) == b"" and answers[-1][0] == "404 Not Found"
 
 
+def test_an_alarm_stands_at_nothing_before_it_is_raised_for_the_first_time(settings: Settings) -> None:
+    """`increase()` needs two samples: a series that begins with 1 has not grown."""
+    metrics.start(settings, version="1")
+    assert told()["cognate_refresh_token_reuse_total",] == 0
+    metrics.REFRESH_REUSE.add()
+    metrics.share()
+    assert told()["cognate_refresh_token_reuse_total",] == 1
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs Linux's /proc")
 def test_a_process_tells_what_it_takes(settings: Settings) -> None:
     metrics.start(settings, version="1")
