@@ -91,7 +91,7 @@ def test_a_sign_in_is_counted_from_the_door_to_the_database(observed: Applicatio
     for kind in ("access", "id", "refresh"):
         assert count(metrics.TOKENS, kind) == 1
     assert count(metrics.CACHE_HITS) > 0 and count(metrics.CACHE_MISSES) > 0
-    assert count(metrics.POOL_SIZE) == env.settings.database_pool
+    assert count(metrics.POOL_SIZE) == env.settings.connections
     assert count(metrics.POOL_CHECKED_OUT) == 0
     with env.reading():
         assert count(metrics.POOL_CHECKED_OUT) == 1
