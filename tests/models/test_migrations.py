@@ -424,11 +424,12 @@ def test_the_version_before_goes_on_while_the_next_one_is_being_rolled_out(older
     installation.demand_ready(older)
 
 
-def test_statements_of_the_version_before_work_on_this_schema(
-    app: Flask, env: Env, settings: Settings, applied: Callable[[Settings], Flask]
+@pytest.mark.parametrize("revisions", [1, 2])
+def test_statements_of_the_versions_before_work_on_this_schema(
+    app: Flask, env: Env, settings: Settings, applied: Callable[[Settings], Flask], revisions: int
 ) -> None:
-    """Its code is not here, but its schema is: what that knows of each table can still be read and written. So a column
-    that is new may be left out, and none has gone or become required."""
+    """Their code is not here, but their schema is: what that knows of each table can still be read and written. So a
+    column that is new may be left out, and none has gone or become required."""
     client = a_client(env, a_pool(env))
     a_user(env, client.pool)
     given = {"USERNAME": "alice", "PASSWORD": PASSWORD}
@@ -436,7 +437,7 @@ def test_statements_of_the_version_before_work_on_this_schema(
     assert isinstance(granted, Granted)
     granting.tokens(env, granted)
     with applied(settings).app_context():
-        flask_migrate.downgrade()
+        flask_migrate.downgrade(revision=f"-{revisions}")
         before = MetaData()
         before.reflect(db.engine)
         flask_migrate.upgrade()
