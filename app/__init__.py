@@ -20,7 +20,6 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.engine import make_url
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import api, config, health, hosted, installation, oauth, readiness, web
 from app.audit.reads import Reads
@@ -139,13 +138,10 @@ def create_app(
         from app.demo import application  # which production does not even load
 
         application.open_on(app)
-    app.wsgi_app = web.PlainAddress(  # type: ignore[method-assign]
-        well_known.Prepared(web.PoolByPath(web.Asked(app.wsgi_app)), env)
+    app.wsgi_app = web.Forwarded(  # type: ignore[method-assign]
+        well_known.Prepared(web.PoolByPath(web.Asked(app.wsgi_app)), env), settings.trusted_proxies
     )
     app.wsgi_app = web.RequestId(app.wsgi_app, app, adopt=settings.trusted_proxies > 0)  # type: ignore[method-assign]
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.wsgi_app = web.WithoutSurroundings(app.wsgi_app, os.environ)  # type: ignore[method-assign]
     return app
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 NOTHING = nullcontext()
 _POOL_PATH = re.compile(r"/(?=[^/]{1,55}/)([a-z]{2}(?:-[a-z]+)+-[0-9]_[0-9a-zA-Z]+)(/.*)")
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}", re.ASCII)
 _POOL_ID = "cognate.pool_id"
 _POOL = "cognate.pool"
 BEGAN = "cognate.began"
@@ -101,20 +103,63 @@ class Asked:
             acting.end(begun)
 
 
-class PlainAddress:
-    """WSGI middleware: whoever comes by IPv4 to a server that listens on `::` has his usual address.
+class Forwarded:
+    """WSGI middleware: address, scheme and host are those of the client, past the proxies that are believed. What is no
+    address is empty.
 
-    As `::ffff:192.0.2.1` (RFC 4291, 2.5.5.2) he would be another one to limits and logs, and loopback would be none.
+    The proxy that is `hops` away from here has written the last value but `hops` - 1 of each header. They are divided at
+    every comma, and not as lists of RFC 9110, which werkzeug's ProxyFix takes them for: a stranger who opens a quoted
+    string and leaves closing it to the proxies makes one value of all that they append, and their own takes its place.
     """
 
-    def __init__(self, wsgi: Wsgi) -> None:
+    UNREADABLE = b"X-Forwarded-For cannot be read.\n"
+
+    def __init__(self, wsgi: Wsgi, hops: int) -> None:
         self._wsgi = wsgi
+        self._hops = hops
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        address = str(environ.get("REMOTE_ADDR", ""))
-        if address.lower().startswith("::ffff:") and "." in address:
-            environ["REMOTE_ADDR"] = address[len("::ffff:") :]
+        address = environ.get("REMOTE_ADDR", "")
+        if self._hops:
+            told = environ.get("HTTP_X_FORWARDED_FOR")
+            if told is not None and not told.strip():
+                # granian empties a header that is not ASCII: one such byte of a stranger's would take away the address
+                # that a proxy has appended to it, and the request would seem to be the proxy's own.
+                length = str(len(self.UNREADABLE))
+                start_response("400 Bad Request", [("Content-Type", "text/plain"), ("Content-Length", length)])
+                return [self.UNREADABLE]
+            address = self._written(told) or address
+            scheme = self._written(environ.get("HTTP_X_FORWARDED_PROTO"))
+            if scheme in ("http", "https"):
+                environ["wsgi.url_scheme"] = scheme
+            host = self._written(environ.get("HTTP_X_FORWARDED_HOST"))
+            if host:
+                environ["HTTP_HOST"] = host
+        environ["REMOTE_ADDR"] = plain_address(address)
         return self._wsgi(environ, start_response)
+
+    def _written(self, told: str | None) -> str:
+        """What the outermost proxy that is believed has written; empty where fewer have written anything."""
+        if not told:
+            return ""
+        values = told.split(",")
+        return values[-self._hops].strip() if len(values) >= self._hops else ""
+
+
+@lru_cache(maxsize=4096)
+def plain_address(text: str) -> str:
+    """An address in its usual form, without the port that some proxies append and the zone of a link; empty for what is
+    none.
+
+    Whoever comes by IPv4 to a server that listens on `::` has their usual address: as `::ffff:192.0.2.1` (RFC 4291,
+    2.5.5.2) they would be another one to limits and logs, and loopback would be none.
+    """
+    found = _WITH_PORT.fullmatch(text)
+    try:
+        address = ipaddress.ip_address((found[1] or found[2] if found else text).partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 class RequestId:
@@ -138,7 +183,8 @@ class RequestId:
         if traceparent:
             about.trace_id = traces.trace_id_of(traceparent)
         # The path before the pool is taken out of it.
-        about.method, about.path = environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "")
+        about.method = environ.get("REQUEST_METHOD", "-")[: logs.LONGEST_QUOTE]
+        about.path = environ.get("PATH_INFO", "")[: logs.LONGEST_QUOTE + 1]
         began, begun = environ.get(BEGAN) or time.perf_counter(), False
 
         def started(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:

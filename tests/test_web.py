@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +18,7 @@ from app import errors, web
 from app.config import Settings
 from app.env import Env
 from app.pools import domains
-from app.web import LateMap, PlainAddress, PoolByPath
+from app.web import Forwarded, LateMap, PoolByPath
 from tests.build import CALLBACK, LOGOUT, a_client, a_pool
 from tests.conftest import test_settings
 
@@ -52,7 +53,7 @@ def test_whoever_asks_while_addresses_are_compiled_waits_for_all_of_them() -> No
     assert sorted(found) == ["early", "late", "late"]
 
 
-def seen_through(middleware: type[Any], environ: dict[str, Any]) -> dict[str, Any]:
+def seen_through(middleware: Callable[[Any], Any], environ: dict[str, Any]) -> dict[str, Any]:
     """What the application behind a middleware is given."""
     given: list[dict[str, Any]] = []
 
@@ -325,12 +326,22 @@ def test_on_https_a_browser_is_told_to_stay_there(database_url: str, another_app
         ("::FFFF:127.0.0.1", "127.0.0.1"),
         ("192.0.2.1", "192.0.2.1"),
         ("2001:db8::1", "2001:db8::1"),
-        ("::ffff:c000:201", "::ffff:c000:201"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("192.0.2.1:8080", "192.0.2.1"),
+        ("[2001:db8::1]:8080", "2001:db8::1"),
+        ("fe80::1%eth0 peer=192.0.2.1", "fe80::1"),
+        ("192.0.2.1 peer=192.0.2.2", ""),
+        ("192.0.2.001", ""),
+        ("unix:", ""),
+        ("unknown", ""),
         ("", ""),
     ],
 )
-def test_whoever_comes_by_ipv4_has_his_usual_address(given: str, plain: str) -> None:
-    assert seen_through(PlainAddress, {"REMOTE_ADDR": given})["REMOTE_ADDR"] == plain
+def test_an_address_is_one_in_its_usual_form_or_empty(given: str, plain: str) -> None:
+    assert seen_through(partial(Forwarded, hops=0), {"REMOTE_ADDR": given})["REMOTE_ADDR"] == plain
+    proxied = {"REMOTE_ADDR": "192.0.2.200", "HTTP_X_FORWARDED_FOR": f"6.6.6.6, {given or '?'}"}
+    assert seen_through(partial(Forwarded, hops=1), proxied)["REMOTE_ADDR"] == plain
 
 
 PROXIED = {
@@ -364,6 +375,37 @@ def test_proxies_are_believed_as_far_as_they_are_counted(
 
     app.test_client().get("/test", headers=PROXIED)
     assert seen == {"ip": address, "scheme": scheme, "host": host, "root": ""}
+
+
+def test_a_quoted_string_of_a_stranger_hides_nothing_that_proxies_append() -> None:
+    """As lists with quoted strings the headers have two values, the first of which the stranger has chosen."""
+    sent = {
+        "HTTP_X_FORWARDED_FOR": '10.0.0.1, ", 203.0.113.9, 192.0.2.1',
+        "HTTP_X_FORWARDED_HOST": 'evil.example, ", auth.example.com, inner.example.com',
+        "HTTP_X_FORWARDED_PROTO": 'http, ", https, http',
+    }
+    seen = seen_through(partial(Forwarded, hops=2), sent)
+    assert [seen[name] for name in ("REMOTE_ADDR", "HTTP_HOST", "wsgi.url_scheme")] == [
+        "203.0.113.9",
+        "auth.example.com",
+        "https",
+    ]
+
+
+def test_a_scheme_is_one_of_two() -> None:
+    seen = seen_through(partial(Forwarded, hops=1), {"HTTP_X_FORWARDED_PROTO": "javascript"})
+    assert seen["wsgi.url_scheme"] == "http"
+
+
+def test_an_address_that_cannot_be_read_does_not_make_a_request_the_proxys(
+    database_url: str, another_app: Callable[..., Flask]
+) -> None:
+    """`X-Forwarded-For: \\xff`, to which a proxy appends, arrives empty through granian."""
+    app = another_app(test_settings(database_url, trusted_proxies=1))
+    answer = app.test_client().get("/healthz", headers={"X-Forwarded-For": ""})
+    assert (answer.status_code, answer.data) == (400, b"X-Forwarded-For cannot be read.\n")
+    assert answer.headers["X-Request-Id"]
+    assert app.test_client().get("/healthz").status_code == 200
 
 
 def test_a_proxy_on_the_same_machine_does_not_make_everybody_local(
