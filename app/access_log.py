@@ -15,7 +15,7 @@ from collections.abc import Callable
 from multiprocessing import util
 
 from app.facts import Facts
-from app.logs import as_json, moment, one_line
+from app.logs import LONGEST_METHOD, as_json, moment, one_line, one_word
 
 EVERY = 0.25
 """Seconds between two writes."""
@@ -46,7 +46,10 @@ class Journal:
 
     def _write_now_and_then(self) -> None:
         while not self._stop.wait(EVERY):
-            self.flush()
+            try:
+                self.flush()
+            except OSError:  # such as a full disk, of which nothing can be written; later lines may have room
+                continue
 
     def flush(self) -> None:
         lines = []
@@ -76,8 +79,9 @@ def text_line(facts: Facts) -> str:
         ("trace", facts.trace_id),
     )
     pairs = "".join([f" {name}={value}" for name, value in known if value])
+    asked = f"{one_word(facts.method, LONGEST_METHOD)} {one_word(facts.path)}"
     return one_line(
-        f"{moment(facts.ended, 'text')} INFO [{facts.request_id}] {NAME}: {facts.method} {facts.path} {facts.status} "
+        f"{moment(facts.ended, 'text')} INFO [{facts.request_id}] {NAME}: {asked} {facts.status} "
         f"{facts.seconds * 1000:.1f} ms{pairs}"
     )
 
@@ -91,8 +95,8 @@ def json_line(facts: Facts) -> str:
             "request_id": facts.request_id,
             "trace_id": facts.trace_id or None,
             "peer": one_line(facts.peer),
-            "method": one_line(facts.method),
-            "path": one_line(facts.path),
+            "method": one_word(facts.method, LONGEST_METHOD),
+            "path": one_word(facts.path),
             "status": int(facts.status),
             "duration_ms": round(facts.seconds * 1000, 1),
             "door": facts.door or None,

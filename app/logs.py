@@ -23,6 +23,7 @@ from app.config import Settings
 LINE = "%(asctime)s %(levelname)s [%(request_id)s] %(name)s: %(message)s"
 LONGEST_QUOTE = 500
 """Characters of a stranger's text that a line repeats."""
+LONGEST_METHOD = 20
 
 _ACCEPTABLE = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{15,63}")
 
@@ -62,6 +63,12 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def one_word(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """A stranger's text as one word of a line, and not a long one: after a space in a path would follow what looks like
+    the status, the address and the outcome that the server has written."""
+    return one_line(text[:longest]).replace(" ", "%20") + ("..." if len(text) > longest else "")
 
 
 def quoted(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from app import errors
 from app.env import Env
-from app.logs import one_line
+from app.logs import LONGEST_METHOD, one_word
 from app.models import Pool
 from app.policy import request_rules
 from app.policy.request_rules import ALLOW, PROOF, Facts, Rule, Rules
@@ -76,5 +76,5 @@ def enforce(env: Env, pool: Pool, facts: Facts, *, shown: str, answering: bool =
 
 
 def _log(pool: Pool, rule: str, action: str, facts: Facts) -> None:
-    about = one_line(facts.operation or facts.path)
-    log.info("request rule %s of %s: %s %s %s from %s", rule, pool.id, action, facts.method, about, facts.address)
+    method, about = one_word(facts.method, LONGEST_METHOD), one_word(facts.operation or facts.path)
+    log.info("request rule %s of %s: %s %s %s from %s", rule, pool.id, action, method, about, facts.address)
