@@ -107,9 +107,10 @@ class Forwarded:
     """WSGI middleware: address, scheme and host are those of the client, past the proxies that are believed. What is no
     address is empty.
 
-    The proxy that is `hops` away from here has written the last value but `hops` - 1 of each header. They are divided at
-    every comma, and not as lists of RFC 9110, which werkzeug's ProxyFix takes them for: a stranger who opens a quoted
-    string and leaves closing it to the proxies makes one value of all that they append, and their own takes its place.
+    The proxy that is `hops` away from here has written the last value but `hops` - 1 of each header. They are divided
+    at every comma, and not as lists of RFC 9110, which werkzeug's ProxyFix takes them for: a stranger who opens a
+    quoted string and leaves closing it to the proxies makes one value of all that they append, and their own takes
+    its place.
     """
 
     UNREADABLE = b"X-Forwarded-For cannot be read.\n"
