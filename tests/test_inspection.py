@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from app.env import Env
 from app.models import Client, Pool
+from app.policy.request_rules import Facts, compiled
 from app.pools import domains, proof_of_work, request_rules
 from tests.api.conftest import ANY_KEY, TARGET
 from tests.build import CALLBACK, PASSWORD, a_client, a_pool, a_user
@@ -193,6 +194,26 @@ def test_a_path_is_that_inside_the_pool_however_it_is_written(
     rule("deny", {"Path": "/login"})
     assert page(path).status_code == 403
     assert page("signup").status_code == 200
+
+
+def test_no_other_path_of_an_endpoint_is_a_way_round_a_rule(app: Flask) -> None:
+    app.url_map.update()
+    paths: dict[str, set[str]] = {}
+    for one in app.url_map.iter_rules():
+        view = app.view_functions[one.endpoint]
+        if not one.arguments and one.rule != "/":
+            paths.setdefault(f"{view.__module__}.{view.__qualname__}", set()).add(one.rule)
+    several = [spellings for spellings in paths.values() if len(spellings) > 1]
+    assert {"/authorize", "/oauth2/authorize"} in several
+    for spellings in several:
+        for written in spellings:
+            rules = compiled({"Rules": [{"Name": "mine", "Action": "deny", "When": {"Path": written}}]})
+            for asked in spellings:
+                facts = Facts("192.0.2.1", "GET", asked, None, lambda name: None)
+                verdict = rules.verdict(
+                    facts, lambda *counted: None, proven=lambda rule: False, counted=lambda rule: None
+                )
+                assert verdict.action == "deny", (written, asked)
 
 
 def test_a_pool_on_a_domain_of_its_own_has_the_same_paths(

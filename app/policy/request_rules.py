@@ -44,6 +44,10 @@ USUAL_LIFETIME = 3600
 IPV4_PREFIX, IPV6_PREFIX = 24, 48
 """Bits of the prefix of an address: what one operator hands to a few hundred neighbours."""
 
+ALIASES = {"/authorize": "/oauth2/authorize", "/oauth2/authorize": "/authorize"}
+"""Two paths of one endpoint: what is said of one holds for the other, or it would be the way round the rule. Pages that
+have several paths have them in different letter case."""
+
 ALLOW, COUNT, DENY, PROOF = "allow", "count", "deny", "proof-of-work"
 ACTIONS = (ALLOW, COUNT, DENY, PROOF)
 
@@ -352,10 +356,18 @@ def _address(prefixes: _Prefixes) -> Condition:
 
 
 def _path(given: list[str]) -> Condition:
-    """Exact paths, and those that begin like one which ends with `*`."""
-    exact = frozenset(one for one in given if not one.endswith("*"))
-    beginnings = tuple(one[:-1] for one in given if one.endswith("*"))
-    return lambda facts, hit: facts.path in exact or facts.path.startswith(beginnings)
+    """Exact paths, and those that begin like one which ends with `*`; letter case does not matter."""
+    exact = frozenset(one.lower() for one in given if not one.endswith("*"))
+    beginnings = tuple(one[:-1].lower() for one in given if one.endswith("*"))
+
+    def listed(path: str) -> bool:
+        return path in exact or path.startswith(beginnings)
+
+    def holds(facts: Facts, hit: Hit) -> bool:
+        path = facts.path.lower()
+        return listed(path) or (path in ALIASES and listed(ALIASES[path]))
+
+    return holds
 
 
 def _header(path: Path, value: Any) -> Condition:
