@@ -49,8 +49,9 @@ def check(
     if user is not None:
         left = per_account and count(("account", category, whose, user.sub), per_account, MINUTE)
     else:
+        # Whoever comes without an address is counted with all who do: to hide it must be worth nothing.
         near = network(ip) or ""
-        if near and not server:
+        if not server:
             per_address = own.get("requests_per_address", AS_INSTALLED)
             if per_address == AS_INSTALLED:
                 per_address = installed.requests_per_address

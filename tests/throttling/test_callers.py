@@ -52,6 +52,12 @@ def test_all_addresses_of_an_ipv6_network_are_one(env: Env, client: Client) -> N
     assert wait(env, client, "2001:db8:0:200::1") is None
 
 
+def test_to_have_no_address_is_no_way_round_its_limit(env: Env, client: Client) -> None:
+    env = limited(env, requests_per_address=2)
+    assert [wait(env, client, ip) for ip in ("", "unknown", "")] == [None, None, 60]
+    assert wait(env, client, HERE) is None
+
+
 def test_a_server_that_has_shown_a_secret_has_no_address(env: Env, client: Client) -> None:
     env = limited(env, requests_per_address=1)
     assert {wait(env, client, server=True) for _ in range(5)} == {None}
