@@ -135,6 +135,9 @@ def _key(value: str) -> bytes:
 def _database(value: str) -> str:
     """As SQLAlchemy reads it. A relative path of a file is one from here, as every other path is."""
     expected = ValueError("a URL that begins with postgresql:// or sqlite:///")
+    if value.startswith("postgresql") and value.partition("?")[0].count("@") > 1:
+        # What follows the first one would be taken for the host, and be shown where that is not found.
+        raise ValueError("a URL in whose password each @ is written as %40")
     try:
         url = _of_several_hosts(value) or make_url(value)
         if url.get_backend_name() == "postgresql":

@@ -209,6 +209,14 @@ def test_a_database_that_cannot_be_is_refused_without_showing_its_password(url: 
     assert said == "COGNATE_DATABASE_URL is wrong; expected a URL that begins with postgresql:// or sqlite:///."
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:a@{}@h/d", "postgresql://u:a@{}/b@h/d", "postgresql+psycopg://u:@{}@h/d"]
+)
+def test_a_password_with_an_at_sign_is_not_taken_for_a_host(url: str) -> None:
+    said = refused(database_url=url.format(WORTH_STEALING))
+    assert said == "COGNATE_DATABASE_URL is wrong; expected a URL in whose password each @ is written as %40."
+
+
 def test_a_relative_database_file_is_one_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert read(database_url="sqlite:///x.sqlite").database_url == f"sqlite:///{tmp_path}/x.sqlite"

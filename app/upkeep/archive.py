@@ -194,10 +194,10 @@ class Archive:
 @contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
     """A file for its owner only, which gets its name when it is whole and on the disk. Raises BackupRefused."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         if path.exists() or path.is_symlink():
             raise BackupRefused(f"{path} is there already: name another file, or remove it.")
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -233,6 +233,8 @@ def test_no_backup_takes_the_place_of_another_file(path: Path, tmp_path: Path) -
         written(tmp_path / "link")
     with pytest.raises(BackupRefused, match="cannot be written: No such file"):
         written(tmp_path / "nowhere" / "backup")
+    with pytest.raises(BackupRefused, match="there already"):
+        written(Path(""))  # as a script passes a variable that is not set
 
 
 def test_what_is_in_it_cannot_be_read_in_the_file(path: Path) -> None:
