@@ -123,13 +123,14 @@ class Forwarded:
         address = environ.get("REMOTE_ADDR", "")
         if self._hops:
             told = environ.get("HTTP_X_FORWARDED_FOR")
-            if told is not None and not told.strip():
-                # granian empties a header that is not ASCII: one such byte of a stranger's would take away the address
-                # that a proxy has appended to it, and the request would seem to be the proxy's own.
+            written = self._written(told)
+            if told is not None and not written and (len(told.split(",")) >= self._hops or not told.strip(", ")):
+                # granian empties a line of a header that is not ASCII: one such byte of a stranger's would take away
+                # the address that a proxy has appended to it, and the request would seem to be the proxy's own.
                 length = str(len(self.UNREADABLE))
                 start_response("400 Bad Request", [("Content-Type", "text/plain"), ("Content-Length", length)])
                 return [self.UNREADABLE]
-            address = self._written(told) or address
+            address = written or address
             scheme = self._written(environ.get("HTTP_X_FORWARDED_PROTO"))
             if scheme in ("http", "https"):
                 environ["wsgi.url_scheme"] = scheme

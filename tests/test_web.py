@@ -397,12 +397,14 @@ def test_a_scheme_is_one_of_two() -> None:
     assert seen["wsgi.url_scheme"] == "http"
 
 
+@pytest.mark.parametrize(("hops", "arriving"), [(1, ""), (1, "192.0.2.1, "), (2, ""), (2, ",192.0.2.1")])
 def test_an_address_that_cannot_be_read_does_not_make_a_request_the_proxys(
-    database_url: str, another_app: Callable[..., Flask]
+    database_url: str, another_app: Callable[..., Flask], hops: int, arriving: str
 ) -> None:
-    """`X-Forwarded-For: \\xff`, to which a proxy appends, arrives empty through granian."""
-    app = another_app(test_settings(database_url, trusted_proxies=1))
-    answer = app.test_client().get("/healthz", headers={"X-Forwarded-For": ""})
+    """`X-Forwarded-For: \\xff`, to which a proxy appends, arrives empty through granian; what the next proxy adds may
+    be a line of its own."""
+    app = another_app(test_settings(database_url, trusted_proxies=hops))
+    answer = app.test_client().get("/healthz", headers={"X-Forwarded-For": arriving})
     assert (answer.status_code, answer.data) == (400, b"X-Forwarded-For cannot be read.\n")
     assert answer.headers["X-Request-Id"]
     assert app.test_client().get("/healthz").status_code == 200
