@@ -108,9 +108,8 @@ class Forwarded:
     address is empty.
 
     The proxy that is `hops` away from here has written the last value but `hops` - 1 of each header. They are divided
-    at every comma, and not as lists of RFC 9110, which werkzeug's ProxyFix takes them for: a stranger who opens a
-    quoted string and leaves closing it to the proxies makes one value of all that they append, and their own takes
-    its place.
+    at every comma, and not as lists of RFC 9110, which werkzeug's ProxyFix takes them for: of a list in which a stranger
+    has opened a quoted string nothing is left, and the request would seem to be the proxy's own.
     """
 
     UNREADABLE = b"X-Forwarded-For cannot be read.\n"
