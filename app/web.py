@@ -108,8 +108,8 @@ class Forwarded:
     address is empty.
 
     The proxy that is `hops` away from here has written the last value but `hops` - 1 of each header. They are divided
-    at every comma, and not as lists of RFC 9110, which werkzeug's ProxyFix takes them for: of a list in which a stranger
-    has opened a quoted string nothing is left, and the request would seem to be the proxy's own.
+    at every comma, and not as lists of RFC 9110, which werkzeug's ProxyFix takes them for: of a list in which a
+    stranger has opened a quoted string nothing is left, and the request would seem to be the proxy's own.
     """
 
     UNREADABLE = b"X-Forwarded-For cannot be read.\n"

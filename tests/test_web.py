@@ -378,7 +378,7 @@ def test_proxies_are_believed_as_far_as_they_are_counted(
 
 
 def test_a_quoted_string_of_a_stranger_hides_nothing_that_proxies_append() -> None:
-    """As a list whose quoted string does not end the header has no value at all, and the address would be the proxy's."""
+    """As a list whose quoted string does not end it has no value at all, and the address would be the proxy's."""
     sent = {
         "HTTP_X_FORWARDED_FOR": '10.0.0.1, ", 203.0.113.9, 192.0.2.1',
         "HTTP_X_FORWARDED_HOST": 'evil.example, ", auth.example.com, inner.example.com',
