@@ -1,7 +1,7 @@
 # The image of an installation. Build it, then give it an address and a volume:
 #
 #   docker build --tag cognate .
-#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --stop-timeout 40 \
 #       --volume cognate:/data --publish 8080:8080 --env COGNATE_BASE_URL=https://auth.example.com \
 #       --env COGNATE_TRUSTED_PROXIES=1 cognate
 #
@@ -41,7 +41,10 @@ ENV PATH=/opt/venv/bin:$PATH \
 USER 10001:10001
 VOLUME /data
 EXPOSE 8080
-# Plain HTTP, as behind a proxy; where Cognate ends TLS itself, give --health-cmd instead.
+# It drains and finishes what is under way: --stop-timeout should be longer than the 30 seconds that this may take.
+STOPSIGNAL SIGTERM
+# Whether the process answers: without its database it is not to be restarted. Who sends requests asks /readyz. Plain
+# HTTP, as behind a proxy; where Cognate ends TLS itself, give --health-cmd instead.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"COGNATE_PORT\"]}/healthz', timeout=4)"]
 ENTRYPOINT ["cognate"]

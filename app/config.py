@@ -429,7 +429,7 @@ class Settings:
                 "unset it (PostgreSQL has synchronous_commit)."
             )
         if self.admin_port == self.port:
-            raise SettingsError("COGNATE_ADMIN_PORT must not be COGNATE_PORT: it tells strangers nothing.")
+            raise SettingsError("COGNATE_ADMIN_PORT must differ from COGNATE_PORT: metrics are not for everybody.")
         if self.smtp_username and not self.smtp_host:
             raise SettingsError("COGNATE_SMTP_USERNAME needs COGNATE_SMTP_HOST: without it no mail is sent.")
         if bool(self.smtp_username) != bool(self.smtp_password):

@@ -14,6 +14,7 @@ import yaml
 
 from app import cli, config
 from app.config import PREFIX, Settings
+from app.server import supervisor, transport, worker
 from tests import nginx
 
 ROOT = Path(__file__).parents[2]
@@ -83,12 +84,31 @@ def test_the_server_is_started_again_for_ever() -> None:
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
 
 
+def test_who_stops_the_server_waits_for_longer_than_it_takes() -> None:
+    """systemd and Docker kill what is still there then, with all that it has under way."""
+    drain = config.read({"COGNATE_TRUSTED_PROXIES": "1"}).drain_seconds
+    longest = drain + worker.FINISHING + supervisor.GRACE
+    stop = re.findall(r"--stop-timeout (\d+)", DOCKERFILE + (ROOT / "docs/operations.md").read_text())
+    stop += [Unit("cognate.service")["Service"]["TimeoutStopSec"]]
+    stop += [COMPOSE["services"]["server"]["stop_grace_period"].removesuffix("s")]
+    assert len(stop) == 5 and min(map(int, stop)) > longest
+
+
+def test_nginx_gives_up_idle_connections_before_the_server_does() -> None:
+    (idle,) = re.findall(r"(?m)^    keepalive_timeout (\d+)s;", nginx.TEMPLATE.read_text())
+    assert int(idle) * 1000 < transport.HEADERS_WITHIN
+
+
+def test_the_server_is_told_to_make_new_workers() -> None:
+    assert Unit("cognate.service")["Service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
 def test_the_units_run_commands_that_exist_as_the_same_user_with_the_same_settings() -> None:
     server, migration = map(Unit, UNITS)
     for unit, name in ((server, "serve"), (migration, "migrate")):
         assert unit["Service"]["ExecStart"] == f"/opt/cognate/bin/cognate {name}"
         assert name in cli.cognate.commands
-    different = {"Type", "ExecStart", "Restart", "RestartSec", "KillMode", "TimeoutStopSec", "LimitNOFILE"}
+    different = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "KillMode", "TimeoutStopSec", "LimitNOFILE"}
     shared = set(server["Service"]) - different
     assert {name: server["Service"][name] for name in shared} == {
         name: value for name, value in migration["Service"].items() if name not in different
