@@ -134,14 +134,15 @@ def _environment() -> Iterator[Env]:
 
 @cognate.command()
 def serve() -> None:
-    """Serve until stopped (Ctrl-C)."""
+    """Serve until stopped (Ctrl-C, SIGTERM). What is under way is finished. SIGHUP makes new workers, with the certificate
+    as it is then."""
     server.serve(_settings())
 
 
 @cognate.command()
 @json_option
 def migrate(as_json: bool) -> None:
-    """Bring the database to this version; for a new installation, make the data directory and the key."""
+    """Bring the database to this version. For a new installation, make the data directory and the key."""
     settings = _settings()
     made = installation.prepare(settings)
     app = create_app(settings)
@@ -161,7 +162,8 @@ def migrate(as_json: bool) -> None:
 @click.option("--seed-only", is_flag=True, help="Make and print the demo, and do not serve.")
 @json_option
 def demo_command(seed_only: bool, as_json: bool) -> None:
-    """Migrate, make a demo pool once, print what to try, and serve. For development."""
+    """Serve with a pool to try things with. It is made once, and printed; the database is migrated first. It needs
+    COGNATE_MODE=development."""
     settings = _settings()
     if not settings.development:
         raise SettingsError("The demo has a known user and an open outbox: it needs COGNATE_MODE=development.")
@@ -188,7 +190,7 @@ def demo_command(seed_only: bool, as_json: bool) -> None:
 
 @cognate.group("access-key")
 def access_key() -> None:
-    """Keys that sign administrative requests (AWS Signature Version 4)."""
+    """Keys that sign administrative requests. They are access keys as AWS has them (Signature Version 4)."""
 
 
 @access_key.command("create")
@@ -258,13 +260,14 @@ def purge(as_json: bool) -> None:
 
 
 @cognate.command("rotate-keys")
-@click.argument("pool_id")
+@click.argument("pool_id", metavar="POOL")
 @click.option(
     "--emergency", is_flag=True, help="Sign with the new keys at once and forget the old ones: all tokens end."
 )
 @json_option
 def rotate_keys(pool_id: str, emergency: bool, as_json: bool) -> None:
-    """Give a pool new signing keys: published at once, signing a little later, when verifiers have seen them."""
+    """Give a pool new signing keys. They are published at once and sign a quarter of an hour later, when verifiers have
+    seen them."""
     with _environment() as env, working("Making the keys"):
         begins = keys.rotate(env, find.pool(env, pool_id), emergency=emergency)
     if as_json:

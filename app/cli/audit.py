@@ -104,10 +104,10 @@ def verify(context: click.Context, pool: str | None, anchors: Path | None, as_js
         rows = [dict(zip(("pool_id", "number", "what"), row, strict=True)) for row in told]
         printing.json({"chains": [dict(zip(members, row, strict=True)) for row in chains], "findings": rows})
     else:
-        printing.table([member.upper() for member in members], chains)
+        printing.table([member.upper().replace("_", " ") for member in members], chains)
         if told:
             click.echo()
-            printing.table(["POOL_ID", "NUMBER", "WHAT"], told)
+            printing.table(["POOL ID", "NUMBER", "WHAT"], told)
     if findings:
         context.exit(1)
 

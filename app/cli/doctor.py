@@ -73,7 +73,8 @@ def doctor(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Look for what is wrong, or not as recommended, and say how to change it. Changes nothing."""
+    """Look for what is wrong, and say how to change it. It also tells what is not as recommended, and changes nothing
+    itself."""
     with working("Looking at the installation"):
         found = _found(only or GROUPS, clock, send_to, pool_id)
     if as_json:

@@ -34,7 +34,7 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 @click.group()
 def pool() -> None:
-    """Pools; the configuration of one as a file, and changes that the API does not make."""
+    """Pools, and their configuration as a file. It can make changes that the API does not make."""
 
 
 @pool.command("list")

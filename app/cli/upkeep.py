@@ -126,8 +126,8 @@ def restore(
     identity: Path | None,
     as_json: bool,
 ) -> None:
-    """Make the database what it was when FILE was written: everything or nothing. Backups of older versions are
-    migrated."""
+    """Make the database what it was when FILE was written. Everything is restored or nothing; backups of older versions
+    are migrated."""
     settings = opening.settings()
     seal = installation.seal(settings)
     archive = Archive(file)
@@ -197,8 +197,8 @@ def verify(
 @json_option
 @click.pass_obj
 def rotate_kek(environment: Open, as_json: bool) -> None:
-    """Seal everything anew under the present key-encryption key, while servers run. The key before is named in
-    COGNATE_OTHER_KEY_FILES; docs/backup.md has the steps. May be stopped and begun again."""
+    """Seal everything anew under another key-encryption key. Servers go on meanwhile; the new key is in COGNATE_KEY_FILE
+    and the old one in COGNATE_OTHER_KEY_FILES: docs/backup.md has the steps. It may be stopped and begun again."""
     with environment() as env, working("Sealing anew") as work:
         seal = installation.seal(env.settings)
         done = sealed_values.rotate(env, seal, tell=lambda done: _say(work, f"Sealing anew: {done} values"))

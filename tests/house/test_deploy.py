@@ -108,7 +108,16 @@ def test_the_units_run_commands_that_exist_as_the_same_user_with_the_same_settin
     for unit, name in ((server, "serve"), (migration, "migrate")):
         assert unit["Service"]["ExecStart"] == f"/opt/cognate/bin/cognate {name}"
         assert name in cli.cognate.commands
-    different = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "KillMode", "TimeoutStopSec", "LimitNOFILE"}
+    different = {
+        "Type",
+        "ExecStart",
+        "ExecReload",
+        "Restart",
+        "RestartSec",
+        "KillMode",
+        "TimeoutStopSec",
+        "LimitNOFILE",
+    }
     shared = set(server["Service"]) - different
     assert {name: server["Service"][name] for name in shared} == {
         name: value for name, value in migration["Service"].items() if name not in different
