@@ -153,6 +153,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "gunicorn": {"level": "WARNING"},
             "alembic": {"level": "WARNING"},
             "gunicorn.error": {"level": level, **of_gunicorn},
+            # Unnamed it would be of its parent's level, and write nothing; gunicorn asks for it with --access-logfile.
+            "gunicorn.access": {"level": "INFO", **of_gunicorn},
             # At DEBUG it writes whole tokens.
             "authlib": {"level": "INFO"},
         },

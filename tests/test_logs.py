@@ -303,21 +303,23 @@ def test_the_lines_of_servers_and_the_warnings_of_python_have_the_form_of_all(fo
 import logging, warnings
 logging.getLogger("gunicorn.error").addHandler(logging.StreamHandler())
 logging.getLogger("gunicorn.error").propagate = False
+logging.getLogger("gunicorn.access").propagate = False
 from app import logs
 from app.config import Settings
 logs.configure(Settings(log={form!r}))
 for name in ("gunicorn.error", "_granian", "alembic.runtime.migration", "app.test"):
     logging.getLogger(name).warning("said")
+logging.getLogger("gunicorn.access").info("said")
 warnings.warn("said")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     lines = done.stderr.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         if form == "json":
             assert "said" in json.loads(line)["message"]
         else:
-            assert re.match(r"[-\d]+ [:,\d]+ WARNING \[-\] \S+: .*said", line)
+            assert re.match(r"[-\d]+ [:,\d]+ (WARNING|INFO) \[-\] \S+: .*said", line)
 
 
 # -- whoever would like to write lines of their own --------------------------------------------------------------

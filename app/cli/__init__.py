@@ -134,8 +134,8 @@ def _environment() -> Iterator[Env]:
 
 @cognate.command()
 def serve() -> None:
-    """Serve until stopped (Ctrl-C, SIGTERM). What is under way is finished. SIGHUP makes new workers, with the certificate
-    as it is then."""
+    """Serve until stopped (Ctrl-C, SIGTERM). What is under way is finished. SIGHUP makes new workers, with the
+    certificate as it is then."""
     server.serve(_settings())
 
 

@@ -166,8 +166,8 @@ def restore(
 def verify(
     environment: Open, file: Path | None, passphrase_file: Path | None, identity: Path | None, as_json: bool
 ) -> None:
-    """Open every sealed value in the database, or in a backup, and list those that cannot be opened. The exit status is
-    1 if there are any."""
+    """Look whether every sealed value can be opened. It is those of the database, or of the backup FILE; what cannot be
+    opened is listed, and the exit status is then 1."""
     opened: Counter[str] = Counter()
     counted: Counter[str] = Counter()
 
@@ -197,8 +197,9 @@ def verify(
 @json_option
 @click.pass_obj
 def rotate_kek(environment: Open, as_json: bool) -> None:
-    """Seal everything anew under another key-encryption key. Servers go on meanwhile; the new key is in COGNATE_KEY_FILE
-    and the old one in COGNATE_OTHER_KEY_FILES: docs/backup.md has the steps. It may be stopped and begun again."""
+    """Seal everything anew under another key-encryption key. Servers go on meanwhile; the new key is in
+    COGNATE_KEY_FILE, the old one in COGNATE_OTHER_KEY_FILES: docs/backup.md has the steps. It may be stopped and
+    begun again."""
     with environment() as env, working("Sealing anew") as work:
         seal = installation.seal(env.settings)
         done = sealed_values.rotate(env, seal, tell=lambda done: _say(work, f"Sealing anew: {done} values"))
