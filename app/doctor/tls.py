@@ -70,7 +70,7 @@ def of_chain(chain: Sequence[x509.Certificate], host: str, now: datetime) -> Ite
 
 
 def _of_time(leaf: x509.Certificate, now: datetime) -> Iterator[Finding]:
-    renew = "renew it, and start what ends TLS again"
+    renew = "renew it; a proxy that ends TLS has to be reloaded then, and Cognate takes its new files by itself"
     if now >= leaf.not_valid_after_utc:
         yield tell.problem("expired", f"The certificate has expired on {_day(leaf)}.", renew)
     elif now < leaf.not_valid_before_utc:
@@ -102,15 +102,20 @@ def _served(settings: Settings, host: str, now: datetime, own: x509.Certificate 
     except (OSError, ValueError) as failed:
         said = getattr(failed, "strerror", None) or str(failed) or type(failed).__name__
         return [tell.skipped("served", f"{settings.base_url} shows no certificate from here: {said}.")]
-    found = list(_of_time(leaf, now))
+    ending = list(_of_time(leaf, now))
+    found = [] if leaf == own else ending  # it has been told of the file
     if refused:
         what = f"Clients refuse the certificate of {settings.base_url}: {refused}"
         fix = f"a certificate for {host} with the whole chain of a public authority"
         found.append(tell.problem("trust", f"{what}.", fix))
     if own is not None and not settings.trusted_proxies and own != leaf:
         what = "The server still shows another certificate than the one in the file"
-        found.append(tell.problem("renewed", f"{what}.", "start the server again: it reads the file at the start"))
-    return found or [tell.fine("served", f"{settings.base_url} shows a certificate that is good until {_day(leaf)}.")]
+        found.append(
+            tell.problem("renewed", f"{what}.", "the server takes a new file by itself: its log says why it has not")
+        )
+    if found or ending:
+        return found
+    return [tell.fine("served", f"{settings.base_url} shows a certificate that is good until {_day(leaf)}.")]
 
 
 def trust(settings: Settings) -> ssl.SSLContext:

@@ -130,7 +130,13 @@ def test_a_certificate_that_clients_refuse(
     assert f"Clients refuse the certificate of https://{HOST}:{port}: " in refused.what and refused.fix
 
 
-def test_a_server_that_has_not_been_started_since_the_renewal(tmp_path: Path, trusted: None) -> None:
+def test_an_end_that_is_near_is_told_once(tmp_path: Path, trusted: None) -> None:
+    files = written(tmp_path, of_host(ends=TODAY + timedelta(days=20)), MIDDLE)
+    with shown(*files) as port:
+        assert told(examined(*files, port)) == [("expires", ADVICE)]
+
+
+def test_a_server_that_has_not_taken_the_renewed_certificate(tmp_path: Path, trusted: None) -> None:
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
     old, new = written(tmp_path / "old", of_host(), MIDDLE), written(tmp_path / "new", of_host(), MIDDLE)
