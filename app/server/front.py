@@ -35,7 +35,10 @@ LARGEST_SIGNED = 2 * 1024 * 1024
 """Bytes of a body: of what anybody may send, and of what says that it is signed. What an operation takes is decided
 by the API when it has seen the signature."""
 LARGEST_TOGETHER = 64 * 1024 * 1024
-"""Bytes of all bodies that are being received in a process."""
+"""Bytes in memory of all larger bodies of a process, from their first byte to the answer. What has come is counted, and
+not what was announced: a few connections could otherwise announce all of it, send nothing, and leave nobody a place."""
+SMALL = 16 * 1024
+"""Bytes up to which a body is not counted: there are never more of them than connections."""
 BODY_WITHIN = 10.0
 """Seconds for a body, besides those that it needs at SLOWEST."""
 SLOWEST = 16 * 1024
@@ -74,8 +77,8 @@ class Front:
         self.over = over
         self.in_memory = in_memory
         self._reading: set[Exchange] = set()
-        self._promised = 0
-        self._promising = threading.Lock()
+        self._held = 0
+        self._holding = threading.Lock()
         self._chunks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._names: dict[str, str] = {}
         self.looked = ticks()
@@ -105,13 +108,12 @@ class Front:
                 exchange.answer_refusal(refused)
             elif not exchange.has_body:
                 exchange.queue(b"")
-            elif not self._reserve(exchange.promised):
-                exchange.answer_refusal(refusals.BUSY)
             else:
                 self._reading.add(exchange)
                 exchange.receive()
         except Exception:
             log.exception("a request was not taken up")
+            self._reading.discard(exchange)
             exchange.answer_refusal(refusals.FAILED)
 
     def take(self, exchange: Exchange) -> bool:
@@ -120,20 +122,23 @@ class Front:
             self._reading.remove(exchange)
         except KeyError:
             return False
-        with self._promising:
-            self._promised -= exchange.promised
         return True
 
     def chunk_later(self, act: Callable[[], None]) -> None:
-        """granian gives the next chunk of a body of unknown length to its own threads only by deadlock."""
+        """granian gives the next chunk of a body to its own threads only by deadlock."""
         self._chunks.put(act)
 
-    def _reserve(self, size: int) -> bool:
-        with self._promising:
-            if self._promised + size > LARGEST_TOGETHER:
+    def hold(self, size: int) -> bool:
+        """Whether there is room in memory for so many bytes more. They are kept until `let_go`."""
+        with self._holding:
+            if self._held + size > LARGEST_TOGETHER:
                 return False
-            self._promised += size
+            self._held += size
             return True
+
+    def let_go(self, size: int) -> None:
+        with self._holding:
+            self._held -= size
 
     def _receive_chunks(self) -> None:
         while True:
@@ -172,9 +177,10 @@ class Exchange:
         "deadline",
         "environ",
         "has_body",
-        "promised",
-        "_chunked",
         "_front",
+        "_held",
+        "_in_chunks",
+        "_largest",
         "_parts",
         "_proto",
         "_size",
@@ -187,8 +193,8 @@ class Exchange:
         self._proto = watcher.proto
         self.arrived = self.deadline = 0.0
         self.environ: dict[str, Any] = {}
-        self.has_body = self._chunked = False
-        self.promised = self._size = 0
+        self.has_body = self._in_chunks = False
+        self._largest = self._size = self._held = 0
         self._parts: list[bytes] = []
 
     def look_at_head(self, names: dict[str, str]) -> Refusal | None:
@@ -242,26 +248,25 @@ class Exchange:
     def _expect_body(self, length: str | None) -> Refusal | None:
         environ = self.environ
         signed = environ.get("HTTP_AUTHORIZATION", "").startswith("AWS4-HMAC-SHA256 ")
-        largest = LARGEST_SIGNED if signed else LARGEST_UNSIGNED
+        self._largest = expected = LARGEST_SIGNED if signed else LARGEST_UNSIGNED
         if length is not None:
             if not (length.isascii() and length.isdigit()):
                 return refusals.LENGTH
-            self.promised = int(length)
-            self.has_body = self.promised > 0
+            expected = int(length)
+            self.has_body, self._in_chunks = expected > 0, expected > SMALL
             environ["CONTENT_LENGTH"] = length
         elif "HTTP_TRANSFER_ENCODING" in environ or (
             environ["SERVER_PROTOCOL"] == "HTTP/2" and environ["REQUEST_METHOD"] in ("POST", "PUT", "PATCH")
         ):
-            self.has_body = self._chunked = True
-            self.promised = largest
-        if self.promised > largest:
+            self.has_body = self._in_chunks = True
+        if expected > self._largest:
             return refusals.LARGE
-        self.deadline = self._front.ticks() + BODY_WITHIN + self.promised / SLOWEST
+        self.deadline = self._front.ticks() + BODY_WITHIN + expected / SLOWEST
         return None
 
     def receive(self) -> None:
         """Have the body collected, and be called when it is there."""
-        if self._chunked:
+        if self._in_chunks:
             self._proto.__aiter__()
             self._front.chunk_later(self._next_chunk)
         else:
@@ -288,13 +293,18 @@ class Exchange:
         except Exception:  # the client has gone
             if self._front.take(self):
                 self._watcher.done()
+                self._forget_body()
             return
         self._size += len(chunk)
-        self._parts.append(chunk)
-        if self._size > self.promised:
+        if self._size > self._largest:
             if self._front.take(self):
                 self.answer_refusal(refusals.LARGE)
+        elif not self._front.hold(len(chunk)):
+            if self._front.take(self):
+                self.answer_refusal(refusals.NO_ROOM)
         elif chunk:
+            self._held += len(chunk)
+            self._parts.append(chunk)
             self._next_chunk()
         elif self._front.take(self):
             body = b"".join(self._parts)
@@ -334,8 +344,7 @@ class Exchange:
             return
         if self._front.closing and not self._is_http2():
             headers = [*headers, ("Connection", "close")]
-        self._proto.response_bytes(int(status[:3]), headers, body)
-        self._watcher.done()
+        self._answer(int(status[:3]), headers, body)
 
     def _is_http2(self) -> bool:
         """Where a connection is closed by a frame, and the header is forbidden (RFC 9113, 8.2.2)."""
@@ -353,9 +362,19 @@ class Exchange:
         status, headers, body = refusals.drawn(refusal, self.environ, facts.request_id)
         if self._front.closing and not refusal.closes and not self._is_http2():
             headers.append(("Connection", "close"))
+        self._answer(status, headers, body)
+        self._front.over(facts)
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self._proto.response_bytes(status, headers, body)
         self._watcher.done()
-        self._front.over(facts)
+        self._forget_body()
+
+    def _forget_body(self) -> None:
+        self._parts = []
+        if self._held:
+            self._front.let_go(self._held)
+            self._held = 0
 
 
 def _as_wsgi(path: str) -> str:

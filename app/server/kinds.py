@@ -37,10 +37,10 @@ class Kinds:
         self._others = others
 
     def __call__(self, environ: dict[str, Any], body: bytes) -> Lane | AtOnce:
-        target = environ.get("HTTP_X_AMZ_TARGET")
-        if target is not None:
-            return self._passwords if _may_hash(target.rpartition(".")[2], body) else self._others
         path = environ["PATH_INFO"]
+        if path.endswith("/"):  # the API; elsewhere the header means nothing, and must not choose a lane
+            target = environ.get("HTTP_X_AMZ_TARGET", "")
+            return self._passwords if _may_hash(target.rpartition(".")[2], body) else self._others
         if path in HEALTH:
             return self._health
         if path.endswith(DOCUMENTS):

@@ -44,6 +44,14 @@ BUSY = Refusal(
     "ServiceUnavailableException",
     "temporarily_unavailable",
 )
+NO_ROOM = Refusal(
+    503,
+    "no room",
+    "The server receives more than it can keep. Try again in a moment.",
+    "ServiceUnavailableException",
+    "temporarily_unavailable",
+    True,
+)
 SLOW = Refusal(
     408, "slow", "The body of the request did not come in time.", "RequestTimeoutException", "invalid_request", True
 )
@@ -87,7 +95,8 @@ def facts(refusal: Refusal, environ: dict[str, Any]) -> Facts:
     """What the access log and the metrics are told of a request that was refused here."""
     found = Facts(logs.new_id())
     found.door, found.operation, found.outcome = "server", "refused", refusal.reason
-    found.method, found.path = environ.get("REQUEST_METHOD", "-"), environ.get("PATH_INFO", "-")
+    found.method = environ.get("REQUEST_METHOD", "-")[: logs.LONGEST_QUOTE]
+    found.path = environ.get("PATH_INFO", "-")[: logs.LONGEST_QUOTE + 1]
     found.peer, found.status, found.ended = environ.get("REMOTE_ADDR", "-"), str(refusal.status), time.time()
     return found
 
@@ -111,7 +120,11 @@ def drawn(refusal: Refusal, environ: dict[str, Any], request_id: str) -> tuple[i
         return refusal.status, headers, orjson.dumps({"__type": refusal.exception, "message": refusal.message})
     path = environ.get("PATH_INFO", "")
     if "/oauth2/" in path or "/.well-known/" in path or "text/html" not in environ.get("HTTP_ACCEPT", ""):
-        headers += [("Content-Type", "application/json"), ("Access-Control-Allow-Origin", "*")]
+        headers += [
+            ("Content-Type", "application/json"),
+            ("Access-Control-Allow-Origin", "*"),
+            ("Access-Control-Expose-Headers", "Retry-After"),
+        ]
         return refusal.status, headers, orjson.dumps({"error": refusal.error, "error_description": refusal.message})
     headers.append(("Content-Type", "text/html; charset=utf-8"))
     title = _TITLES.get(refusal.status, "This request cannot be answered")

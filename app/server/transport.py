@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,15 @@ class Listening:
         self,
         listener: socket.socket,
         received: Callable[[Any], None],
+        later: Callable[[Callable[[], None]], None],
         ended: Callable[[], None],
         *,
         certificate: Path | None = None,
         key: Path | None = None,
         http: str = "auto",
     ) -> None:
-        """`received` is called with each request, in a thread of granian; it must neither wait nor raise. `http` is
-        auto, 1 or 2."""
+        """`received` is called with each request, in a thread of granian; it must neither wait nor raise. `later` has
+        something done by another thread. `http` is auto, 1 or 2."""
         self._signal = _granian.WorkerSignal()
         self._signal.add_cb(ended)
         # A descriptor of its own, so that who closes which is never a question.
@@ -80,7 +82,8 @@ class Listening:
             False,  # no certificates of clients
             (None, None),
         )
-        worker.serve_mtr(_Scheduler(received), _CALLING_BACK, self._signal)
+        calling_back = _CallingBack(later)
+        worker.serve_mtr(_Scheduler(received, calling_back), calling_back, self._signal)
 
     def accept_no_more(self) -> None:
         """Leave new connections to the other processes that share the socket; those that are open go on.
@@ -137,18 +140,21 @@ def _waiting_for(descriptor: int) -> list[int]:
 
 
 class _CallingBack:
-    """In place of an event loop: granian asks it to call what waits for a body, and it calls at once."""
+    """In place of an event loop: granian asks it to call what waits for a body."""
+
+    def __init__(self, later: Callable[[Callable[[], None]], None]) -> None:
+        self._later = later
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None:
+        """The body is there now; this is a thread of granian."""
         callback(*args)
 
-    def call_soon(self, *args: Any, **kwargs: Any) -> None:
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> None:
+        """It was there before anybody waited for it. Whoever begins to wait calls this, and is not interrupted."""
+        self._later(partial(callback, *args))
+
+    def create_task(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError("granian would run a coroutine, and there are none")
-
-    create_task = call_soon
-
-
-_CALLING_BACK = _CallingBack()
 
 
 class _Scheduler(_granian.CallbackScheduler):  # type: ignore[misc]
@@ -156,12 +162,12 @@ class _Scheduler(_granian.CallbackScheduler):  # type: ignore[misc]
 
     __slots__ = ()
 
-    def __new__(cls, received: Callable[[Any], None]) -> _Scheduler:
-        self: _Scheduler = super().__new__(cls, _CALLING_BACK, None, None, None, None)
+    def __new__(cls, received: Callable[[Any], None], calling_back: _CallingBack) -> _Scheduler:
+        self: _Scheduler = super().__new__(cls, calling_back, None, None, None, None)
         self._schedule_fn = received
         return self
 
-    def __init__(self, received: Callable[[Any], None]) -> None:
+    def __init__(self, received: Callable[[Any], None], calling_back: _CallingBack) -> None:
         super().__init__()
 
     def cancel(self) -> bool:

@@ -137,7 +137,13 @@ class Worker(BaseWorker):
         ended = threading.Event()
         certificate, key = installation.tls_files(settings)
         listening = Listening(
-            self.sockets[0], front.received, ended.set, certificate=certificate, key=key, http=settings.http_mode
+            self.sockets[0],
+            front.received,
+            front.chunk_later,
+            ended.set,
+            certificate=certificate,
+            key=key,
+            http=settings.http_mode,
         )
         self._listening = [listening]
         if len(self.sockets) > 1:
@@ -195,7 +201,7 @@ class Worker(BaseWorker):
         front = Front(Admin(app.wsgi_app), (lane,), lambda environ, body: lane, time.monotonic)
         front.start()
         self._fronts.append(front)
-        self._listening.append(Listening(self.sockets[1], front.received, lambda: None))
+        self._listening.append(Listening(self.sockets[1], front.received, front.chunk_later, lambda: None))
 
     def _wait(self, front: Front, event: threading.Event, seconds: float) -> None:
         until = time.monotonic() + seconds

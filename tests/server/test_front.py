@@ -220,7 +220,8 @@ def test_a_body_that_does_not_come_in_time_is_refused(served: Served, monkeypatc
     ((status, headers, body),) = slow.answers
     assert status == 408 and headers["Connection"] == "close"
     assert orjson.loads(body)["__type"] == "RequestTimeoutException"
-    slow.body.comes(b"1" * 100_000)
+    slow.chunk.comes(b"1" * 100_000)
+    slow.chunk.comes(b"")
     assert len(slow.answers) == 1 and served.asked == [], "too late"
     assert served.front.idle
 
@@ -255,13 +256,24 @@ def test_a_body_has_a_largest_size(served: Served, headers: tuple[tuple[str, str
 
 
 def test_all_bodies_together_have_a_largest_size(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fronts, "LARGEST_TOGETHER", 10)
-    first = served.take(Request(("content-length", "8"), method="POST"))
-    assert served.take(Request(("content-length", "8"), method="POST")).status == 503
-    first.body.comes(b"12345678")
-    second = served.take(Request(("content-length", "8"), method="POST"))
-    second.body.comes(b"12345678")
-    assert (first.status, second.status) == (200, 200)
+    monkeypatch.setattr(fronts, "LARGEST_TOGETHER", 30_000)
+    announced = [served.take(Request(("content-length", "100000"), method="POST")) for _ in range(50)]
+    first, second = (served.take(Request(("content-length", "20000"), method="POST")) for _ in range(2))
+    first.chunk.comes(b"1" * 20_000)
+    second.chunk.comes(b"2" * 20_000)
+    ((status, headers, _),) = second.answers
+    assert (status, headers["Connection"]) == (503, "close")
+    small = served.take(Request(("content-length", "8"), method="POST"))
+    small.body.comes(b"12345678")
+    assert small.status == 200, "what everybody sends has room"
+    first.chunk.comes(b"")
+    assert first.status == 200 and served.asked[-1]["body"] == b"1" * 20_000
+    third = served.take(Request(("content-length", "20000"), method="POST"))
+    third.chunk.comes(b"3" * 20_000)
+    third.chunk.comes(b"")
+    assert third.status == 200, "the room of one that has been answered is free"
+    assert not any(one.answers for one in announced), "who announces takes nobody's place"
+    announced[0].chunk.comes(ConnectionError())
 
 
 @pytest.mark.parametrize("length", ["+5", "5, 5", "-1", "\u0665", ""])

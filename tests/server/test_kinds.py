@@ -71,6 +71,7 @@ def test_operations_that_may_hash_a_password(operation: str, body: Any, expected
         ("POST", "/us-east-1_abc/confirmForgotPassword", PASSWORDS),
         ("GET", "/us-east-1_abc/login", OTHERS),
         ("POST", "/us-east-1_abc/oauth2/token", OTHERS),
+        ("POST", "/", OTHERS),
         ("GET", "/healthz", HEALTH),
         ("GET", "/readyz", HEALTH),
         ("GET", "/us-east-1_abc/.well-known/jwks.json", DOCUMENTS),
@@ -100,3 +101,8 @@ def test_a_document_in_memory_is_answered_at_once_and_by_what_was_found() -> Non
     assert environ[well_known.PREPARED] is document
     env.cache.peek = lambda key: None
     assert list(well_known.Prepared(lambda *_: [b"asked"], env)(environ, lambda *_: None)) == [b"{}"]
+
+
+def test_the_header_of_the_api_chooses_no_lane_for_a_page() -> None:
+    """Whoever sends it along with a form would put their hashes among the requests that need none."""
+    assert lane_of(NOTHING_KNOWN, path="/us-east-1_abc/login", operation="GetUser", body={}) is PASSWORDS

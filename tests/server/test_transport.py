@@ -34,7 +34,7 @@ def serving(listener: socket.socket, name: bytes) -> Listening:
         watcher.proto.response_bytes(200, [], name)
         watcher.done()
 
-    return Listening(listener, received, lambda: None)
+    return Listening(listener, received, lambda act: act(), lambda: None)
 
 
 def answer(connection: socket.socket) -> bytes:
