@@ -141,7 +141,7 @@ def engine_options(
     return {
         **bounded,
         "pool_pre_ping": True,
-        "creator": postgresql.creator(url, limits, connect_timeout),
+        "creator": postgresql.creator(url, limits, connect_timeout, dumps=_json, loads=orjson.loads),
         "pool_events": postgresql.pool_events(limits),
     }
 

@@ -152,7 +152,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "_granian": {"level": "WARNING"},
             "gunicorn": {"level": "WARNING"},
             "alembic": {"level": "WARNING"},
-            "gunicorn.error": {"level": level, **of_gunicorn},
+            "gunicorn.error": {"level": "WARNING", **of_gunicorn},
             # Unnamed it would be of its parent's level, and write nothing; gunicorn asks for it with --access-logfile.
             "gunicorn.access": {"level": "INFO", **of_gunicorn},
             # At DEBUG it writes whole tokens.

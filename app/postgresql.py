@@ -20,7 +20,9 @@ from typing import Any, Self, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.adapt import AdaptersMap
 from psycopg.errors import _WaitTimeout
+from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy.engine import make_url
 
 from app.config import Limits
@@ -209,9 +211,21 @@ class Hosts:
         return connection
 
 
-def creator(url: str, limits: Limits, connect_timeout: int | None = None) -> Callable[[], Connection]:
-    """Opens connections for an engine."""
-    hosts, patience = Hosts(parameters(url, limits, connect_timeout)), _patience(limits)
+def creator(
+    url: str,
+    limits: Limits,
+    connect_timeout: int | None = None,
+    *,
+    dumps: Callable[[Any], str],
+    loads: Callable[[str | bytes], Any],
+) -> Callable[[], Connection]:
+    """Opens connections for an engine. `dumps` and `loads` are what it makes JSON with: SQLAlchemy gives them to
+    connections that it opens itself, and to no others."""
+    adapters = AdaptersMap(psycopg.adapters)
+    set_json_dumps(dumps, adapters)
+    set_json_loads(loads, adapters)
+    given = {**parameters(url, limits, connect_timeout), "context": adapters}
+    hosts, patience = Hosts(given), _patience(limits)
     return lambda: hosts.open(patience)
 
 

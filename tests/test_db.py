@@ -26,7 +26,9 @@ from tests.build import CALLBACK, PASSWORD, a_client, a_machine, a_pool, a_user
 from tests.conftest import START
 
 ROOT = Path(__file__).parents[1]
-OF_THE_INSTALLATION = {"provisioned_limit", "installation_secret", "revision", "access_key", "spent", "throttle"}
+OF_THE_INSTALLATION = {"provisioned_limit", "installation_secret", "revision", "access_key", "spent", "throttle"} | {
+    *("restoration", "rate_counter", "audit_event", "audit_chain"),
+}
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def test_a_file_that_was_removed_or_replaced_under_a_connection_is_noticed(env: 
 
 
 def test_the_pool_of_connections_is_bounded_and_does_not_wait_for_ever(env: Env, engine: Engine) -> None:
-    assert engine.pool.size() == env.settings.database_pool  # type: ignore[attr-defined]
+    assert engine.pool.size() == env.settings.connections  # type: ignore[attr-defined]
     assert engine.pool._max_overflow == 0  # type: ignore[attr-defined]
 
 
@@ -403,3 +405,14 @@ def connections_are_given_back(app: Flask) -> Iterator[None]:
     yield
     with app.app_context():
         assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_json_is_read_and_written_the_same_on_every_database(env: Env, engine: Engine) -> None:
+    """Numbers beyond 64 bits are floats for everybody who reads the document, as they are in JavaScript."""
+    pool = a_pool(env)
+    with env.transaction():
+        env.db.get_one(Pool, pool.id).settings = {"large": 1e20, "at": START, "text": "\u2028\u00e4"}
+    with env.reading() as session:
+        found = session.scalar(select(Pool.settings))
+    assert found == {"large": 1e20, "at": START.isoformat(), "text": "\u2028\u00e4"}
+    assert type(found["large"]) is float

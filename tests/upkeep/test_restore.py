@@ -240,6 +240,7 @@ def rows(env: Env, tables: list[Table]) -> dict[str, list[str]]:
         return {
             one.name: sorted(repr(row) for row in session.execute(select(*(real[one.name].c[c.name] for c in one.c))))
             for one in tables
+            if one.name != "revision"  # which moves on, so that servers notice
         }
 
 
