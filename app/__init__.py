@@ -161,7 +161,7 @@ def _sms(settings: Settings, now: Callable[[], datetime]) -> Sender:
 def _writes(settings: Settings, *, serving: bool) -> Slots:
     """Of the threads for requests that hash nothing one is left to those that only read. (Two slots at least, because
     a sweep takes one for as long as it deletes.) A command waits for whatever there is to wait for."""
-    return Slots("writes", max(2, settings.threads - 1) if serving else sys.maxsize, patience=0.25)
+    return Slots("writes", max(2, settings.threads - 1) if serving else sys.maxsize, patience=settings.write_patience)
 
 
 def _cache(app: Flask, settings: Settings, ticks: Callable[[], float], outages: Outages, *, serving: bool) -> Cache:

@@ -304,6 +304,12 @@ class Settings:
         "seconds that a request waits for its turn to hash a password before it is refused; unset: 1, in development "
         "10",
     )
+    write_wait: float | None = _setting(
+        None,
+        _seconds,
+        "seconds that a request waits for its turn to write to the database before it is refused; unset: 0.5, in "
+        "development 10",
+    )
     sign_ups_per_network: int | None = _setting(
         None,
         _number(0, 1_000_000),
@@ -499,6 +505,11 @@ class Settings:
     def hash_patience(self) -> float:
         """Seconds. A test double on a busy machine is slow, and nobody's capacity needs protection there."""
         return self.hash_wait or (10.0 if self.development else 1.0)
+
+    @property
+    def write_patience(self) -> float:
+        """Seconds."""
+        return self.write_wait or (10.0 if self.development else 0.5)
 
     @property
     def password_threads(self) -> int:

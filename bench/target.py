@@ -130,7 +130,7 @@ class Installation:
         environ |= {f"COGNATE_REQUESTS_PER_{whose}": "1000000" for whose in ("ADDRESS", "ACCOUNT", "CLIENT")}
         environ["COGNATE_PROVISIONED_LIMITS"] = "off"
         # What is measured is how long it takes, also where that is long.
-        environ["COGNATE_HASH_WAIT"] = "30"
+        environ |= {"COGNATE_HASH_WAIT": "30", "COGNATE_WRITE_WAIT": "30"}
         if database_url:
             environ["COGNATE_DATABASE_URL"] = database_url
         self._environ = environ | {f"COGNATE_{name.upper()}": value for name, value in (settings or {}).items()}
