@@ -81,7 +81,7 @@ def page(
                     if form.validate():
                         return _protected(client, view(env, client, form))
                 except SessionUsed:
-                    # As a rule by the same person, who pressed twice; or he is sent to sign in from there.
+                    # As a rule by the same person, who pressed twice; or they are sent to sign in from there.
                     return _protected(client, see("oauth.authorize"))
                 except (SessionExpired, SessionInvalid):
                     return _protected(client, _over(client))

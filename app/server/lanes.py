@@ -89,15 +89,18 @@ class Lane:
     def refuse_overdue(self) -> None:
         """Refuse what has waited too long while every thread was busy. Called a few times a second."""
         earliest = self._ticks() - self.longest_wait
-        while self._jobs:
-            try:
+        try:
+            while self._jobs[0].arrived <= earliest:
                 job = self._jobs.popleft()
-            except IndexError:  # a thread has taken the last one
-                return
-            if job.arrived > earliest:
-                self._jobs.appendleft(job)
-                return
-            self._refuse(job)
+                if job.arrived > earliest:
+                    # A thread has taken the one that was looked at. Another may have found nothing meanwhile, and let
+                    # the token of this one go: it would wait for the next request, or for its own end.
+                    self._jobs.appendleft(job)
+                    self._tokens.put(None)
+                    return
+                self._refuse(job)
+        except IndexError:  # the threads have taken the last one
+            pass
 
     def _work(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """Lanes: each kind of work has threads of its own, waits so long and no longer, and is refused in time."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from app.server.lanes import MOST_WAITING, AtOnce, Lane
@@ -157,3 +158,37 @@ def test_what_never_waits_is_done_by_whoever_brings_it() -> None:
     by: list[str] = []
     AtOnce().offer(Work(clock, lambda: by.append(threading.current_thread().name)))
     assert by == [threading.current_thread().name]
+
+
+class Raced(deque[Work]):
+    """A queue in which a thread of the lane always takes the first job between a look at it and the taking."""
+
+    def popleft(self) -> Work:
+        if len(self) == 2:
+            super().popleft()
+        return super().popleft()
+
+
+def test_a_job_that_was_taken_for_another_one_is_still_done() -> None:
+    """It was put back, but the thread that would have done it had come in between and gone to sleep again."""
+    clock = Clock()
+    busy = lane(clock)
+    early = Work(clock)
+    clock.now += 2
+    late = Work(clock)
+    busy._jobs = Raced([early, late])  # type: ignore[assignment]  # and no token: the threads have taken both
+    busy.refuse_overdue()
+    busy.start()
+    assert late.ended.wait(WITHIN) and not late.refusals
+
+
+def test_a_job_that_is_not_overdue_is_left_where_it_is() -> None:
+    clock = Clock()
+    busy = lane(clock)
+
+    class Untouched(deque[Work]):
+        def popleft(self) -> Work:
+            raise AssertionError("a thread may look for it at this moment")
+
+    busy._jobs = Untouched([Work(clock)])  # type: ignore[assignment]
+    busy.refuse_overdue()
