@@ -55,14 +55,11 @@ class Lane:
         # One token a job: threads sleep here, while the queue itself can be looked into.
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._average = 0.0
-        self._started = 0.0
         self.running = 0
-        self.done = 0
         self.refused = 0
         self._counting = threading.Lock()
 
     def start(self) -> None:
-        self._started = self._ticks()
         for number in range(self.threads):
             threading.Thread(target=self._work, name=f"{self.name} {number + 1}", daemon=True).start()
 
@@ -123,7 +120,6 @@ class Lane:
                 took = self._ticks() - began
                 with self._counting:
                     self.running -= 1
-                    self.done += 1
                     self._average += SMOOTHING * (took - self._average) if self._average else took
 
     def _refuse(self, job: Job) -> None:
