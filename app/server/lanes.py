@@ -120,7 +120,7 @@ class Lane:
                 took = self._ticks() - began
                 with self._counting:
                     self.running -= 1
-                    self._average += SMOOTHING * (took - self._average) if self._average else took
+                    self._average += SMOOTHING * (took - self._average)
 
     def _refuse(self, job: Job) -> None:
         self.refused += 1

@@ -219,7 +219,7 @@ def _front(app: Application) -> Front:
     env: Env = app.extensions["cognate"]
     settings = env.settings
     health = Lane("health", 1, longest_wait=10.0, ticks=time.monotonic)
-    documents = Lane("documents", 1, longest_wait=0.5, ticks=time.monotonic)
+    documents = Lane("documents", 1, longest_wait=5.0, ticks=time.monotonic)
     patience = SOONER * settings.hash_patience
     passwords = Lane("passwords", settings.password_threads, longest_wait=patience, ticks=time.monotonic)
     others = Lane("requests", settings.threads, longest_wait=5.0, ticks=time.monotonic)

@@ -114,7 +114,7 @@ def test_a_queue_that_is_longer_than_the_patience_takes_no_more() -> None:
     def takes_a_quarter_of_a_second() -> None:
         clock.now += 0.25
 
-    for _ in range(3):
+    for _ in range(50):
         one = Work(clock, takes_a_quarter_of_a_second)
         busy.offer(one)
         assert one.ended.wait(WITHIN)
@@ -126,6 +126,28 @@ def test_a_queue_that_is_longer_than_the_patience_takes_no_more() -> None:
         busy.offer(job)
     assert [job.refusals for job in jobs] == [0] * 5 + [1] * 5, "four, and the one that tells that it is too long"
     assert busy.refused == 5
+    release.set()
+
+
+def test_the_first_job_is_slow_and_tells_little_of_the_others() -> None:
+    """It finds everything cold: a lane that believed it would refuse most of those who come at the start."""
+    clock = Clock()
+    busy = lane(clock, longest_wait=1.0)
+    busy.start()
+
+    def takes_half_a_second() -> None:
+        clock.now += 0.5
+
+    first = Work(clock, takes_half_a_second)
+    busy.offer(first)
+    assert first.ended.wait(WITHIN)
+    stuck, release = held(clock)
+    busy.offer(stuck)
+    assert stuck.began.wait(WITHIN)
+    jobs = [Work(clock) for _ in range(10)]
+    for job in jobs:
+        busy.offer(job)
+    assert not any(job.refusals for job in jobs)
     release.set()
 
 
