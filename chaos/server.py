@@ -27,7 +27,7 @@ WORKERS = 2
 PEOPLE, FEW = 40, 10
 """Of the long form and the short one. Sign-ins of one user wait for each other, so there have to be several."""
 SETTINGS = {"workers": str(WORKERS), "sign_ups_per_network": "0", "codes_per_address": "0"}
-"""All else is as an operator finds it; the load comes from one address, as the requests of real users do not."""
+"""All else is as an operator finds it: how long a request waits before it is refused is part of what is measured."""
 
 _TROUBLE = re.compile(r" (WARNING|ERROR|CRITICAL) |^\w*Error")
 
