@@ -15,10 +15,12 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Literal
+
+import psutil
 
 from bench.figures import percentile
 from bench.load import PREPARATION, Address, Conversation
@@ -91,8 +93,9 @@ def figures(asked: Sequence[Asked]) -> Figures:
 class Load:
     """A generator process that asks until it is told to stop; what it noted, as far as it is known."""
 
-    def __init__(self, pipe: Connection, kinds: Sequence[str], patience: float) -> None:
+    def __init__(self, pipe: Connection, kinds: Sequence[str], patience: float, process: psutil.Process) -> None:
         self._pipe = pipe
+        self._process = process
         self.kinds = kinds
         self._patience = patience
         self.asked: list[Asked] = []
@@ -103,6 +106,11 @@ class Load:
         self._error: str | None = None
         self._reader = threading.Thread(target=self._collect, name="load", daemon=True)
         self._reader.start()
+
+    def cpu_seconds(self) -> float:
+        """That the generator has taken from whatever else runs on this machine, while it runs."""
+        times = self._process.cpu_times()
+        return times.user + times.system
 
     def between(self, begin: float, end: float, *kinds: str) -> list[Asked]:
         """Those that began in this span of time.monotonic()."""
@@ -172,14 +180,16 @@ def load(
     *,
     tls: bool = False,
     patience: float = PATIENCE,
+    evenly: Collection[str] = (),
 ) -> Iterator[Load]:
-    """Asks each scenario so many times a second; with `tls` whoever answers, whatever certificate they show.
+    """Asks each scenario so many times a second, at random or, if it is named in `evenly`, at equal intervals; with
+    `tls` whoever answers, whatever certificate they show.
 
     Raises BadAnswer when the scenarios cannot be prepared.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_generate, args=(theirs, address, paces, tls, patience), daemon=True)
+    process = context.Process(target=_generate, args=(theirs, address, paces, tls, patience, evenly), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -191,7 +201,7 @@ def load(
             trouble = "the load generator ended before it began"
         if trouble:
             raise BadAnswer(trouble)
-        running = Load(ours, [scenario.name for scenario, _ in paces], patience)
+        running = Load(ours, [scenario.name for scenario, _ in paces], patience, psutil.Process(process.pid))
         try:
             yield running
         finally:
@@ -209,9 +219,10 @@ def _generate(
     paces: Sequence[tuple[Scenario, float]],
     tls: bool,
     patience: float,
+    evenly: Collection[str],
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
-    asyncio.run(_Generator(pipe, address, paces, tls, patience).run())
+    asyncio.run(_Generator(pipe, address, paces, tls, patience, evenly).run())
 
 
 @dataclass
@@ -230,6 +241,7 @@ class _Generator:
     paces: Sequence[tuple[Scenario, float]]
     tls: bool
     patience: float
+    evenly: Collection[str]
     idle: list[_Line] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     acknowledged: list[Acknowledged] = field(default_factory=list)
@@ -272,11 +284,11 @@ class _Generator:
         self.asked, self.acknowledged = [], []
 
     async def _arrive(self, scenario: Scenario, seats: list[Any], rate: float) -> None:
-        """At random, independently of answers: who waits keeps nobody else from asking."""
+        """Independently of answers: who waits keeps nobody else from asking."""
         chance = random.Random(scenario.__class__.__name__)
         due = time.monotonic()
         for number in range(2**62):
-            due += chance.expovariate(rate)
+            due += 1 / rate if scenario.name in self.evenly else chance.expovariate(rate)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             task = asyncio.create_task(self._converse(scenario, seats[number % len(seats)]))
             self.tasks.add(task)

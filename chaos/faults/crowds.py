@@ -79,27 +79,30 @@ def overload(trial: Trial) -> None:
     """Five times as many sign-ins by password as there is capacity for. As many as before are served, the rest is told
     so at once, and whoever needs no password hash does not notice."""
     trial.serve()
-    capacity = _capacity(trial)
     light = [Healthz(trial.site), Jwks(trial.site), UserInfo(trial.site)]
     trial.ask([(scenario, 15) for scenario in light])
     trial.undisturbed(2 * trial.durations.calm)
+    capacity = _capacity(trial)
     with trial.ask_also([(Password(trial.site), TIMES * capacity)]) as flood:
         time.sleep(2)
-        begin = time.monotonic()
+        begin, taken = time.monotonic(), flood.cpu_seconds()
         with trial.disturbed():
             time.sleep(2 * trial.durations.harm)
         end = time.monotonic()
+        # A flood comes from elsewhere; this one is made on the machine that is to stand it.
+        left = 1 - (flood.cpu_seconds() - taken) / (cores() * (end - begin))
     trial.recovers(end, target=10)
     served = [one for one in flood.asked if one.outcome == "answered" and begin <= one.ended < end]
     goodput = len(served) / (end - begin)
     asked = figures(flood.asked)
     trial.note(f"capacity {capacity:.0f}/s, asked {TIMES * capacity:.0f}/s, served {goodput:.1f}/s: {_told(asked.p99)}")
+    trial.note(f"asking took {1 - left:.0%} of the machine, so that {left * capacity:.0f}/s is what is left to serve")
     others = Counter(one.detail for one in flood.asked if one.outcome != "answered" and one.detail not in HONEST)
     shown = ", ".join(f"{count}x {what}" for what, count in others.most_common(3))
     trial.claim("the rest is refused with 429 or 503 and Retry-After", not others, shown)
     trial.claim("some had to be refused", asked.refused > 0, f"{asked.refused} of {asked.asked}")
-    shown = f"{goodput / capacity:.2f}"
-    trial.claim(f"at least {GOODPUT} of the capacity is served", goodput >= GOODPUT * capacity, shown, timed=True)
+    share = goodput / (left * capacity)
+    trial.claim(f"at least {GOODPUT} of the capacity is served", share >= GOODPUT, f"{share:.2f}", timed=True)
     slowest = max((one.seconds for one in flood.asked if one.outcome == "refused"), default=0.0)
     trial.claim("whoever is refused knows within a second", slowest <= REFUSED_WITHIN, f"{slowest:.2f} s", timed=True)
     during = trial.figures(DISTURBED)
@@ -111,7 +114,8 @@ def overload(trial: Trial) -> None:
 
 
 def _capacity(trial: Trial) -> float:
-    """Sign-ins a second that are served when just so many ask that none has to be refused."""
+    """Sign-ins a second that are served, beside all that is asked already, when just so many ask that none has to be
+    refused."""
     with generators(Password(trial.site), processes=1, connections=4 * cores()) as ready:
         outcome, took = ready.run(warm_up=1, seconds=3 if trial.short else 8, limit=100_000, rate=None, at=lambda: None)
     if not outcome.seconds:
