@@ -97,6 +97,9 @@ class Server:
         self._numbers = itertools.count()
         self._idle: dict[str, list[str]] = {}
         self._contents: dict[str, Contents] = {}
+        self._emptying: dict[str, psycopg.Connection[Any]] = {}
+        """A connection to each database that was lent: a new one would have to learn of all tables again, which takes
+        longer than to empty them."""
         self.version = self._wait_until_ready()
 
     def url(self, database: str) -> str:
@@ -137,9 +140,10 @@ class Server:
             self.create(database, template=template)
         yield self.url(database)
         try:
-            with self._connect(database) as connection:
-                restored = self._contents[template].restore(connection)
-        except psycopg.Error:  # somebody still holds a lock there
+            if database not in self._emptying:
+                self._emptying[database] = self._open(database)
+            restored = self._contents[template].restore(self._emptying[database])
+        except psycopg.Error:  # somebody still holds a lock there, or the test has ended all connections
             restored = False
         if restored:
             idle.append(database)
@@ -148,6 +152,8 @@ class Server:
 
     def drop(self, database: str) -> None:
         """Remove a database, whoever is still connected to it."""
+        if database in self._emptying:
+            self._emptying.pop(database).close()
         query = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self._prefix + database))
         with self._connect() as connection:
             connection.execute(query)
@@ -156,6 +162,8 @@ class Server:
     def stop(self) -> None:
         """Leave nothing behind: the server if it is ours, else the databases made on it."""
         atexit.unregister(self.stop)
+        while self._emptying:
+            self._emptying.popitem()[1].close()
         if self._keeper is not None:
             self._keeper.stop()
             return
@@ -172,11 +180,14 @@ class Server:
 
     @contextlib.contextmanager
     def _connect(self, database: str | None = None) -> Iterator[psycopg.Connection[Any]]:
+        with self._open(database) as connection:
+            yield connection
+
+    def _open(self, database: str | None = None) -> psycopg.Connection[Any]:
         # Creating a database refuses to run inside a transaction.
         url = self._admin if database is None else self._admin.set(database=self._prefix + database)
         address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True, connect_timeout=60) as connection:
-            yield connection
+        return psycopg.connect(address, autocommit=True, connect_timeout=60)
 
     def _wait_until_ready(self, seconds: float = 60) -> int:
         """Wait for the first answer; return the server's major version."""
@@ -215,8 +226,8 @@ class Contents:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '5s'")
             connection.execute("SET LOCAL session_replication_role = replica")  # foreign keys do not ask for an order
-            for name in self._tables:
-                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+            delete = sql.SQL("DELETE FROM {}")
+            connection.execute(sql.SQL("; ").join(delete.format(sql.Identifier(name)) for name in self._tables))
             for name, rows in self._rows.items():
                 places = sql.SQL(", ").join([sql.Placeholder()] * len(rows[0]))
                 insert = sql.SQL("INSERT INTO {} VALUES ({})").format(sql.Identifier(name), places)
