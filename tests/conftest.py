@@ -26,7 +26,7 @@ from app.db import db
 from app.env import Env
 from app.messaging import outbox
 from app.models import OutboxMessage
-from tests import chromium, postgres
+from tests import chromium, made_once, postgres
 from tests.distinct import keep_apart
 
 KEY = bytes(range(32))
@@ -42,6 +42,7 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("same")
+made_once.share_url_builders()
 
 
 class Clock:
@@ -141,22 +142,6 @@ def rsa_keys() -> list[bytes]:
     return [jose.generate("RS256") for _ in range(8)]
 
 
-class Compiled(dict[Any, Any]):
-    """SQL that was compiled in one test, for all others; without it they take half as long again. SQLAlchemy keeps it
-    by dialect, of which each engine has one of its own, and then by all that makes a statement another one."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(key[1:], default)
-
-    def __setitem__(self, key: Any, compiled: Any) -> None:
-        if len(self) >= 2000:
-            self.clear()
-        super().__setitem__(key[1:], compiled)
-
-
-COMPILED = {"sqlite": Compiled(), "postgresql": Compiled()}
-
-
 def be_patient(engine: Engine) -> None:
     """Wait for a connection a minute and not five seconds: fifty threads of a test may need one on a machine that has
     other things to do."""
@@ -171,7 +156,7 @@ def app(settings: Settings, clock: Clock, rsa_keys: list[bytes], monkeypatch: py
     application = create_app(settings, now=clock, ticks=clock.ticks)
     application.config["TESTING"] = True
     with application.app_context():
-        db.engine.update_execution_options(compiled_cache=COMPILED[db.engine.dialect.name])
+        made_once.share(application, db.engine)
         be_patient(db.engine)
     yield application
     with application.app_context():
