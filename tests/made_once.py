@@ -16,8 +16,8 @@ from werkzeug.routing import Rule
 
 
 class CompiledStatements(dict[Any, Any]):
-    """SQL that was compiled in one test, for all others. SQLAlchemy keeps it by dialect, of which each engine has one of
-    its own, and then by all that makes a statement another one."""
+    """SQL that was compiled in one test, for all others. SQLAlchemy keeps it by dialect, of which each engine has its
+    own, and then by all that makes a statement another one."""
 
     def get(self, key: Any, default: Any = None) -> Any:
         return super().get(key[1:], default)
