@@ -1,7 +1,8 @@
 """What one answer has said, the next request sees: through two workers of one server, and through two servers.
 
 Every call comes on a connection of its own, so that chance decides which worker takes it. A write and what is read
-after its answer are a pair; three hundred pairs of each kind of installation, and none may be stale. COGNATE_PAIRS=1000 looks longer.
+after its answer are a pair; three hundred pairs of each kind of installation, and none may be stale. COGNATE_PAIRS=1000
+looks longer.
 """
 
 from __future__ import annotations
