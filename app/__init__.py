@@ -99,8 +99,11 @@ def create_app(
     outages = Outages(ticks)
     reads = app.extensions["cognate_reads"] = Reads()
     keyed = KeyedHash(opened.hashes) if opened else _Unopened()
+    with app.app_context():
+        engine = db.engine
     env = Env(
         settings=settings,
+        engine=engine,
         sessions=db.session,
         now=now,
         ticks=ticks,

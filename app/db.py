@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
     JSON,
     DateTime,
@@ -45,6 +46,9 @@ from app.errors import Refusal
 READONLY = "cognate_readonly"
 """Execution option of a connection that will not write: SQLite then begins without taking the one writer's place."""
 
+
+BEGUN = "cognate_begun"
+"""Execution option of a connection on which a transaction is open already (app.statements)."""
 
 READ_ONLY = "25006"
 """SQLSTATE of a write to a standby."""
@@ -109,7 +113,19 @@ def inserting(session: Session, model: type[Base]) -> postgresql.Insert | sqlite
     return insert(table(model))
 
 
-db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+class OurSession(FlaskSession):
+    """A session that shares the transaction of hot statements (app.statements), where there is one."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        begun = self.info.get(TRANSACTION)
+        found = begun.of_session() if begun is not None else None
+        return found if found is not None else super().get_bind(*args, **kwargs)
+
+
+TRANSACTION = "cognate_transaction"
+"""Where a session has what is open (app.statements.Opened)."""
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False, "class_": OurSession})
 
 
 FOREVER = 2**31 - 1
@@ -198,8 +214,9 @@ def _on_begin(connection: Connection) -> None:
         return
     # A plain BEGIN that reads first and writes later fails with "database is locked" as soon as two do it at once:
     # whoever is going to write takes the writer's place at the start and waits there, for busy_timeout at most.
-    readonly = connection.get_execution_options().get(READONLY)
-    connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    if not options.get(BEGUN):
+        connection.exec_driver_sql("BEGIN" if options.get(READONLY) else "BEGIN IMMEDIATE")
 
 
 def measure(engine: Engine) -> None:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session
 
-from app import facts
+from app import facts, statements
 from app.cache import CHANNEL, Cache
 from app.config import Settings
+from app.db import TRANSACTION
 from app.errors import Refusal, TooManyRequests
 from app.outages import Outages
 from app.slots import Slots
@@ -166,6 +167,7 @@ class Fetch(Protocol):
 @dataclass(frozen=True)
 class Env:
     settings: Settings
+    engine: Engine
     sessions: scoped_session[Any]
     now: Callable[[], datetime]
     ticks: Callable[[], float]
@@ -225,9 +227,8 @@ class Env:
         if self._open(self.db):
             raise RuntimeError(f"cannot {what} while a transaction is open: read first, then do it, then write")
 
-    @staticmethod
-    def _open(session: Session) -> bool:
-        return session.in_transaction() or "after_commit" in session.info
+    def _open(self, session: Session) -> bool:
+        return session.in_transaction() or statements.opened_on(self.engine) is not None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -243,10 +244,12 @@ class Env:
             if self._open(session):
                 yield session
                 return
+            begun = statements.opened.set(statements.Opened(self.engine, session, writes=False))
             try:
                 session.connection(execution_options=dict(self.reading_options))
                 yield session
             finally:
+                statements.opened.reset(begun)
                 session.close()
 
     @contextmanager
@@ -259,8 +262,7 @@ class Env:
         One statement more than what is done with it: a change is committed a moment before it is announced, and the
         answer that is made of what was read here must not be ahead of what the other processes give.
         """
-        bind = self.db.get_bind()
-        options = bind.execution_options(**self.reading_options)
+        options = self.engine.execution_options(**self.reading_options)
         with self.outages.translated(), Session(options, expire_on_commit=False) as session:
             yield session
             self.cache.heard(session.scalar(_REVISION) or 0)
@@ -308,6 +310,8 @@ class Env:
             raise self.outages.refuse("writers", f"{self.writes.amount} transactions wait for it, and others for them")
         later: list[Callable[[], None]] = []
         session.info["after_commit"] = later
+        transaction = session.info[TRANSACTION] = statements.Opened(self.engine, session, writes=True)
+        begun = statements.opened.set(transaction)
         refusal: Refusal | None = None
         try:
             try:
@@ -318,19 +322,21 @@ class Env:
                 refusal = refused
             if alongside is not None and not alongside.written:
                 alongside.write(refusal)
-            session.commit()
+            transaction.commit()
             if alongside is not None:
                 alongside.written = True
         except BaseException as failed:
-            session.rollback()
+            transaction.rollback()
             if _deadlocked(failed):
                 log.warning("a transaction has given way to another", exc_info=failed)
                 raise TooManyRequests from failed
             raise
         finally:
             try:
+                statements.opened.reset(begun)
                 session.info.pop("after_commit", None)
-                session.close()
+                session.info.pop(TRANSACTION, None)
+                transaction.close()
             finally:
                 if slot is not None:
                     self.writes.give_back(slot)
@@ -369,7 +375,7 @@ class Env:
         Once it is committed, every process of this host knows before the answer leaves (app.cache), and PostgreSQL
         notifies the other hosts.
         """
-        dialect = self.db.get_bind().dialect.name
+        dialect = self.engine.dialect.name
         revision = self.db.scalar(_NEXT_REVISION_AND_NOTIFY if dialect == "postgresql" else _NEXT_REVISION)
         self.after_commit(lambda: self.cache.changed(revision or 0))
 

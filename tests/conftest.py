@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, expect, sync_playwright
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from app import create_app, installation
 from app.config import Settings
@@ -28,6 +28,7 @@ from app.messaging import outbox
 from app.models import OutboxMessage
 from tests import chromium, made_once, postgres
 from tests.distinct import keep_apart
+from tests.executed import noticing
 
 KEY = bytes(range(32))
 COUNTER = itertools.count()
@@ -234,16 +235,14 @@ def statements(app: Flask) -> Iterator[Callable[[], list[str]]]:
         engine = db.engine
     seen: list[str] = []
 
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+    def note(statement: str, parameters: object) -> None:
         if not statement.startswith(("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")):
             seen.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
 
     def since() -> list[str]:
         found = list(seen)
         seen.clear()
         return found
 
-    yield since
-    event.remove(engine, "before_cursor_execute", note)
+    with noticing(engine, note):
+        yield since

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from app import errors
 from app.db import db
+from tests.executed import noticing
 
 
 def in_parallel(app: Flask, *acts: Callable[[], Any]) -> list[Any]:
@@ -43,7 +44,7 @@ def overtaken(app: Flask, act: Callable[[], Any], by: Callable[[], Any]) -> Any:
     waits = threading.Event()
     outcome: list[Any] = []
 
-    def begins(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
+    def begins(statement: str, parameters: object) -> None:
         if threading.current_thread() is waiting and statement == "BEGIN IMMEDIATE":
             waits.set()
 
@@ -57,19 +58,18 @@ def overtaken(app: Flask, act: Callable[[], Any], by: Callable[[], Any]) -> Any:
     waiting = threading.Thread(target=run)
     with app.app_context():
         env, engine = app.extensions["cognate"], db.engine
-        event.listen(engine, "before_cursor_execute", begins)
-        try:
-            with env.transaction():
-                by()
-                env.db.flush()
-                waiting.start()
-                if engine.dialect.name == "sqlite":
-                    assert waits.wait(timeout=60)
-                else:
-                    _until_a_lock_is_waited_for(engine, waiting)
-        finally:
-            waiting.join(timeout=60)
-            event.remove(engine, "before_cursor_execute", begins)
+        with noticing(engine, begins):
+            try:
+                with env.transaction():
+                    by()
+                    env.db.flush()
+                    waiting.start()
+                    if engine.dialect.name == "sqlite":
+                        assert waits.wait(timeout=60)
+                    else:
+                        _until_a_lock_is_waited_for(engine, waiting)
+            finally:
+                waiting.join(timeout=60)
     if isinstance(outcome[0], BaseException) and not isinstance(outcome[0], errors.Refusal):
         raise outcome[0]
     return outcome[0]

@@ -18,7 +18,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -36,6 +36,7 @@ from app.signin import browser, flow
 from app.signin.state import Granted
 from tests import build, postgres
 from tests.conftest import COUNTER, START, Clock, test_settings
+from tests.executed import noticing
 from tests.ports import free_port
 from tests.serving import serving
 
@@ -156,18 +157,15 @@ def away(app: Flask, *, only: str = "", times: int | None = None) -> Iterator[li
     statements that failed."""
     failed: list[str] = []
 
-    def refuse(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    def refuse(statement: str, parameters: object) -> None:
         if statement.startswith(only) and (times is None or len(failed) < times):
             failed.append(statement)
             raise wrapped(of_postgresql("57P01"))
 
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", refuse)
-    try:
+    with noticing(engine, refuse):
         yield failed
-    finally:
-        event.remove(engine, "before_cursor_execute", refuse)
 
 
 def a_row(key: str) -> Throttle:

@@ -50,7 +50,7 @@ def provision(env: Env, category: str, value: int) -> Limit:
         raise errors.InvalidParameter(f"The limit of {category} cannot be below its default of {free}.")
     if value > free * MOST:
         raise errors.ServiceQuotaExceeded(f"The limit of {category} cannot be above {free * MOST}.")
-    insert = postgresql.insert if env.db.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if env.engine.dialect.name == "postgresql" else sqlite.insert
     statement = insert(table(ProvisionedLimit)).values(category=category, value=value)
     with env.transaction():
         env.configuration_changed()

@@ -107,7 +107,7 @@ def kind(type_: TypeEngine[Any]) -> str:
 
 @contextmanager
 def _snapshot(env: Env) -> Iterator[Connection]:
-    engine = env.db.get_bind()
+    engine = env.engine
     sqlite = engine.dialect.name == "sqlite"
     options = {READONLY: True} if sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.engine.connect().execution_options(**options) as connection, connection.begin():

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from app.db import db
 from app.env import Env
+from tests.executed import noticing
 
 
 @pytest.fixture
@@ -16,12 +16,11 @@ def explained(app: Flask, env: Env) -> Iterator[Callable[..., str]]:
     """The plan of the last SELECT, or of one before it, as the database tells it."""
     seen: list[tuple[str, Any]] = []
 
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+    def note(statement: str, parameters: Any) -> None:
         if statement.startswith("SELECT"):
             seen.append((statement, parameters))
 
     engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
 
     def plan(which: int = -1) -> str:
         statement, parameters = seen[which]
@@ -30,5 +29,5 @@ def explained(app: Flask, env: Env) -> Iterator[Callable[..., str]]:
             found = connection.exec_driver_sql(f"{word} {statement}", parameters).all()
         return "\n".join(str(row[-1]) for row in found)
 
-    yield plan
-    event.remove(engine, "before_cursor_execute", note)
+    with noticing(engine, note):
+        yield plan
