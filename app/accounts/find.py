@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
+from itertools import combinations, product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, String, bindparam, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, String, bindparam, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app import errors
 from app.audit import record
+from app.db import table
 from app.env import Env
 from app.models import Alias, Client, Password, Pool, User
 from app.policy.attributes import ADDRESSES, looks_like_email, looks_like_phone, name_key
+from app.statements import Statement, columns, record_of
+
+SIGN_IN_ATTRIBUTES = ("email", "phone_number", "preferred_username")
+"""What a pool's users may sign in by, besides the username."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -46,19 +52,18 @@ def sub_by_name(env: Env, pool: Pool, name: str) -> str | None:
     return str(found[0]) if found else None
 
 
-def _meant(env: Env, pool: Pool, name: str, *, lean: bool) -> Row[*tuple[Any, ...]] | None:
+def _meant(env: Env, pool: Pool, name: str, *, lean: bool) -> tuple[Any, ...] | None:
     if "\0" in name:
         return None  # nobody is called so, and PostgreSQL refuses to be asked
-    attributes = tuple(attribute for attribute in pool.sign_in_attributes if _could_be(attribute, name))
-    query = _query(_UUID.fullmatch(name) is not None, attributes, lean)
-    with env.reading() as session:
-        meant = {"pool": pool.id, "generation": pool.generation, "name": name, "key": name_key(pool, name)}
-        return session.execute(query, meant).one_or_none()
+    mine = pool.sign_in_attributes
+    attributes = tuple(one for one in SIGN_IN_ATTRIBUTES if one in mine and _could_be(one, name))
+    statement = (_SUBS if lean else _USERS)[_UUID.fullmatch(name) is not None, attributes]
+    meant = {"pool": pool.id, "generation": pool.generation, "name": name, "key": name_key(pool, name)}
+    return statement.first(env, meant)
 
 
-@cache
 def _query(as_sub: bool, attributes: tuple[str, ...], lean: bool) -> Select[*tuple[Any, ...]]:
-    """One branch per way to be meant, so that each uses its own index. Built once for each shape of name."""
+    """One branch per way to be meant, so that each uses its own index."""
     key = bindparam("key", type_=String)
     branches = []
     ranks = {"username": 1, **{attribute: 2 if attribute in ADDRESSES else 3 for attribute in attributes}}
@@ -77,11 +82,30 @@ def _query(as_sub: bool, attributes: tuple[str, ...], lean: bool) -> Select[*tup
     if lean:
         return best
     first = best.scalar_subquery()
-    return select(User, Password).outerjoin(Password, Password.user_sub == User.sub).where(User.sub == first)
+    of = table(User).outerjoin(table(Password), Password.user_sub == User.sub)
+    return select(*columns(User), *columns(Password)).select_from(of).where(table(User).c.sub == first)
 
 
 def _branch(rank: int, sub: InstrumentedAttribute[str], *where: ColumnElement[bool]) -> Select[str, int]:
     return select(sub.label("sub"), literal(rank).label("rank")).where(*where)
+
+
+def _of_each_shape(lean: bool, *records: type[Any]) -> dict[tuple[bool, tuple[str, ...]], Statement]:
+    """A statement for each form that a name can have: whether it could be a `sub`, and which attributes a pool's users
+    sign in by. Each is built when it is first executed."""
+    chosen = [some for n in range(len(SIGN_IN_ATTRIBUTES) + 1) for some in combinations(SIGN_IN_ATTRIBUTES, n)]
+    return {
+        (as_sub, some): Statement(partial(_of_shape, (as_sub, some), lean), *records)
+        for as_sub, some in product((False, True), chosen)
+    }
+
+
+def _of_shape(shape: tuple[bool, tuple[str, ...]], lean: bool, dialect: str) -> Select[*tuple[Any, ...]]:
+    return _query(*shape, lean)
+
+
+_SUBS = _of_each_shape(True)
+_USERS = _of_each_shape(False, record_of(User), record_of(Password))
 
 
 def _could_be(attribute: str, name: str) -> bool:

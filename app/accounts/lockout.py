@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 
 from sqlalchemy import BindParameter, Case, ColumnElement, bindparam, case, delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +27,7 @@ from app.audit import record
 from app.db import table, utc
 from app.env import Env, Origin
 from app.models import Pool, Throttle
+from app.statements import Statement
 
 FREE = 5
 """The failure that locks for a second; each further one locks for twice as long."""
@@ -42,13 +42,13 @@ LONGEST = timedelta(minutes=15)
 """Of a lock, and of the quiet after which attempts are forgotten."""
 
 _THROTTLE = table(Throttle)
-_LOCKED = select(_THROTTLE.c.locked_until).where(_THROTTLE.c.key == bindparam("key"))
-_FORGIVE = (
+_LOCKED = Statement(select(_THROTTLE.c.locked_until).where(_THROTTLE.c.key == bindparam("key")))
+_FORGIVE = Statement(
     update(_THROTTLE)
     .where(_THROTTLE.c.key == bindparam("counted"), _THROTTLE.c.pending > 0)
     .values(pending=_THROTTLE.c.pending - 1)
 )
-_FORGET = delete(_THROTTLE).where(_THROTTLE.c.key.in_([bindparam("common"), bindparam("near")]))
+_FORGET = Statement(delete(_THROTTLE).where(_THROTTLE.c.key.in_([bindparam("common"), bindparam("near")])))
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,16 @@ def attempt(env: Env, counted: Counter, *, at: str = record.SIGN_IN_FAILED, clie
 def forgive(env: Env, key: str) -> None:
     """Take an attempt back that was right, but is not all that is asked. Inside a transaction. Failures stay counted:
     whoever has the password has not yet the right to a million codes."""
-    env.db.execute(_FORGIVE, {"counted": key})
+    _FORGIVE.execute(env, {"counted": key})
 
 
 def forget(env: Env, counted: Counter) -> None:
     """Forget all attempts, after a success. Inside a transaction."""
-    env.db.execute(_FORGET, {"common": counted.common, "near": counted.near})
+    _FORGET.execute(env, {"common": counted.common, "near": counted.near})
 
 
 def _locked(env: Env, key: str) -> bool:
-    with env.reading() as session:
-        until = session.scalar(_LOCKED, {"key": key})
+    until = _LOCKED.scalar(env, {"key": key})
     return until is not None and env.now() < until
 
 
@@ -137,7 +136,7 @@ def _add(env: Env, key: str) -> bool:
     """Whether the attempt may be made; the statement that says so counts it."""
     now = env.now()
     given = {"key": key, "now": now, "abandoned": now - OPEN_FOR, "quiet": now + LONGEST}
-    return env.db.execute(_counting(env.db.get_bind().dialect.name), given).one_or_none() is not None
+    return _COUNT.first(env, given) is not None
 
 
 def _fail(env: Env, key: str) -> datetime | None:
@@ -146,7 +145,7 @@ def _fail(env: Env, key: str) -> datetime | None:
     now = env.now()
     locks = {f"lock_{n}": now + lock for n, lock in _LOCKS.items()}
     quiets = {f"quiet_{n}": now + lock + LONGEST for n, lock in _LOCKS.items()}
-    until: datetime | None = env.db.scalar(_FAIL, {"counted": key, **locks, **quiets})
+    until: datetime | None = _FAIL.scalar(env, {"counted": key, **locks, **quiets})
     return until
 
 
@@ -168,7 +167,7 @@ def _after(failures: ColumnElement[int], moment: str, otherwise: ColumnElement[d
     )
 
 
-_FAIL = (
+_FAIL = Statement(
     update(_THROTTLE)
     .where(_THROTTLE.c.key == bindparam("counted"))
     .values(
@@ -181,9 +180,7 @@ _FAIL = (
 )
 
 
-@cache
 def _counting(dialect: str) -> ReturningInsert[int]:
-    """Built once: it is part of every sign-in."""
     quiet = Throttle.expires_at <= _moment("now")
     abandoned = Throttle.since <= _moment("abandoned")
     statement = (postgresql if dialect == "postgresql" else sqlite).insert(table(Throttle))
@@ -204,3 +201,6 @@ def _counting(dialect: str) -> ReturningInsert[int]:
         .returning(Throttle.count)
     )
     return counting
+
+
+_COUNT = Statement(_counting)

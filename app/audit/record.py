@@ -23,6 +23,7 @@ from app.db import table
 from app.env import Env
 from app.errors import InternalError, Refusal, ServiceUnavailable
 from app.models import AuditEvent, Pool
+from app.statements import Statement
 
 INSTALLATION = ""
 """In the place of a pool's id."""
@@ -37,7 +38,7 @@ MACED = (
 )
 """Columns that a row's MAC covers: all that are there from the beginning."""
 
-_INSERT = insert(table(AuditEvent))
+_INSERT = Statement(insert(table(AuditEvent)), inserts=(*MACED, "mac"))
 
 
 @dataclass
@@ -90,7 +91,7 @@ def administrative(env: Env, call: Call, *, reading: bool = True) -> Iterator[Ca
         )
 
     def write(refusal: Refusal | None) -> None:
-        env.db.execute(_INSERT, made(refusal))
+        _insert(env, made(refusal))
 
     failed: Exception | None = None
     before = _call.set(call)
@@ -124,7 +125,7 @@ def _of_read(env: Env, made: Callable[[Refusal | None], list[dict[str, Any]]]) -
     if env.settings.audit_reads == "together" and env.reads.put(row):
         return
     with env.transaction():
-        env.db.execute(_INSERT, row)
+        _INSERT.execute(env, row)
 
 
 def about(*, target: str | None = None, user_sub: str | None = None) -> None:
@@ -167,7 +168,12 @@ def event(
         parameters=details,
         by_user=refusal is None,
     )
-    env.db.execute(_INSERT, rows)
+    _insert(env, rows)
+
+
+def _insert(env: Env, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        _INSERT.execute(env, row)
 
 
 def _rows(

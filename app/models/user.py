@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.db import Base, bytewise, document
 
 if TYPE_CHECKING:
-    from app.models.group import Membership
+    from app.models.group import Group, Membership
 
 CORE = ("email", "email_verified", "phone_number", "phone_number_verified", "preferred_username")
 """Attributes that are columns; the rest is in one JSON document."""
@@ -80,6 +80,10 @@ class User(Base):
 
     memberships: Mapped[list[Membership]] = relationship(viewonly=True, lazy="raise")
     """Of groups; there only where tokens are made (tokens.claims.WITH_GROUPS)."""
+
+    @property
+    def groups(self) -> list[Group]:
+        return [each.group for each in self.memberships]
 
     def has_ended(self, given_at: datetime) -> bool:
         """Whether what rests on a sign-in of that moment has been ended since, with all that was given before."""

@@ -14,16 +14,21 @@ from app.env import NOWHERE, Env, Origin
 from app.models import BrowserSession, Client, Pool, User
 from app.signin import flow
 from app.signin.state import Granted
+from app.statements import Statement, columns, record_of
 
 LIFETIME = timedelta(hours=1)
 WAY_BACK = timedelta(minutes=1)
 """For a client that wants no session: the page still has to send the browser back to where it was asked to sign in."""
 
-_OPEN = insert(table(BrowserSession))
-_RECOGNISE = (
-    select(BrowserSession, User)
-    .join(User, User.sub == BrowserSession.user_sub)
-    .where(BrowserSession.digest == bindparam("digest"), BrowserSession.pool_id == bindparam("pool"))
+_SESSIONS, _USERS = table(BrowserSession), table(User)
+_OPEN = Statement(insert(_SESSIONS), inserts=_SESSIONS.columns.keys())
+_CLOSE = Statement(delete(_SESSIONS).where(_SESSIONS.c.digest == bindparam("digest")))
+_RECOGNISE = Statement(
+    select(*columns(BrowserSession), *columns(User))
+    .select_from(_SESSIONS.join(_USERS, _USERS.c.sub == _SESSIONS.c.user_sub))
+    .where(_SESSIONS.c.digest == bindparam("digest"), _SESSIONS.c.pool_id == bindparam("pool")),
+    record_of(BrowserSession),
+    record_of(User),
 )
 
 
@@ -51,7 +56,7 @@ def open_session(env: Env, granted: Granted, *, replacing: str | None = None) ->
     with env.transaction():
         user = flow.settle(env, granted)
         if replacing:
-            env.db.execute(delete(BrowserSession).where(BrowserSession.digest == _digest(env, replacing)))
+            _CLOSE.execute(env, {"digest": _digest(env, replacing)})
         row = {
             "digest": _digest(env, token),
             "id": env.random.uuid(),
@@ -65,7 +70,7 @@ def open_session(env: Env, granted: Granted, *, replacing: str | None = None) ->
             "created_at": now,
             "expires_at": now + lifetime(granted.sign_in.client),
         }
-        env.db.execute(_OPEN, row)
+        _OPEN.execute(env, row)
     return token
 
 
@@ -84,8 +89,7 @@ def recognise(env: Env, pool: Pool, token: str | None) -> SignedIn | None:
     """Who has this cookie, if his session lives and he is enabled. One statement; none without a cookie."""
     if not token:
         return None
-    with env.reading() as session:
-        found = session.execute(_RECOGNISE, {"digest": _digest(env, token), "pool": pool.id}).one_or_none()
+    found = _RECOGNISE.first(env, {"digest": _digest(env, token), "pool": pool.id})
     if found is None:
         return None
     browser, user = found
@@ -106,7 +110,7 @@ def close(env: Env, token: str | None) -> None:
     """End the session of this cookie, if there is one. Tokens stay, as in Cognito (reference: 7.8)."""
     if token:
         with env.transaction():
-            env.db.execute(delete(BrowserSession).where(BrowserSession.digest == _digest(env, token)))
+            _CLOSE.execute(env, {"digest": _digest(env, token)})
 
 
 def _digest(env: Env, token: str) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
+from sqlalchemy import FromClause
 from sqlalchemy.orm import joinedload
 
 from app.config import Settings
+from app.db import table
 from app.models import Client, Group, LoginSession, Membership, Pool, User
 from app.policy import attributes as policy
+from app.statements import columns, record_of
 from app.tokens import assurance
 
 API_SCOPE = "aws.cognito.signin.user.admin"
@@ -32,7 +35,25 @@ WITH_GROUPS = (
     .joinedload(Membership.group)
     .load_only(Group.name, Group.precedence, Group.role_arn)
 )
-"""Option of every statement that reads a user for whom tokens are to be made: his groups come with him."""
+"""Option of every statement that reads a user for whom tokens are to be made: their groups come with them."""
+_OF_GROUP = ("name", "precedence", "role_arn")
+USER, GROUP = record_of(User, "groups"), record_of(Group, only=_OF_GROUP)
+"""Records of a user with groups, and of a group. A hot statement selects from `joining_groups`, its last columns are
+GROUP_COLUMNS, and it has a row for each group."""
+GROUP_COLUMNS = columns(Group, _OF_GROUP)
+
+
+def joining_groups(of: FromClause) -> FromClause:
+    """What a hot statement selects from, with the groups of its user."""
+    member, group = table(Membership), table(Group)
+    return of.outerjoin(member, member.c.user_sub == table(User).c.sub).outerjoin(
+        group, (group.c.pool_id == member.c.pool_id) & (group.c.name == member.c.group_name)
+    )
+
+
+def with_groups(user: User, groups: Iterable[Group | None]) -> User:
+    """The record of a user (USER) with these groups."""
+    return cast(Any, user)._replace(groups=[group for group in groups if group is not None])  # type: ignore[no-any-return]
 
 
 def issuer(settings: Settings, pool: Pool) -> str:
@@ -141,7 +162,7 @@ def of_id(
 
 def _by_weight(user: User) -> list[Group]:
     """A user's groups, the strongest first; of those that weigh the same, by name."""
-    return sorted((each.group for each in user.memberships), key=lambda group: (*_weight(group), group.name))
+    return sorted(user.groups, key=lambda group: (*_weight(group), group.name))
 
 
 def _weight(group: Group) -> tuple[bool, int]:

@@ -6,9 +6,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from app import errors
 from app.audit import record
@@ -17,6 +16,7 @@ from app.crypto.seal import same
 from app.db import orphaned, table
 from app.env import Env, Origin
 from app.models import AuthorizationCode, Client, User
+from app.statements import Statement, columns, record_of
 from app.tokens import claims, issue, resources, revoke
 
 LIFETIME = timedelta(seconds=60)
@@ -26,12 +26,15 @@ VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 """RFC 7636, 4.1. A shorter one could be found by trying."""
 
 _CODES = table(AuthorizationCode)
-_GIVE = insert(_CODES)
-_TAKE = (
+_GIVE = Statement(
+    insert(_CODES), inserts=[name for name in _CODES.columns.keys() if name not in ("used_at", "session_id")]
+)
+_TAKE = Statement(
     update(_CODES)
     .where(_CODES.c.digest == bindparam("code"), _CODES.c.used_at.is_(None))
     .values(used_at=bindparam("now"), session_id=bindparam("session"))
-    .returning(_CODES)
+    .returning(*columns(AuthorizationCode)),
+    record_of(AuthorizationCode),
 )
 _USER = select(User).where(User.sub == bindparam("sub")).options(claims.WITH_GROUPS)
 # Against being disabled, deleted or signed out in between, which ends the sessions that it sees; where sessions are
@@ -84,7 +87,7 @@ def give(
         "forget_at": now + REMEMBERED,
     }
     with orphaned(errors.TooManyRequests()):  # its user or client, a moment ago
-        env.db.execute(_GIVE, row)
+        _GIVE.execute(env, row)
     return code
 
 
@@ -159,9 +162,9 @@ def redeem(
     )
 
 
-def _take(env: Env, code: str) -> Row[Any] | None:
-    taking = {"code": _digest(env, code), "now": env.now(), "session": env.random.uuid()}
-    return env.db.execute(_TAKE, taking).one_or_none()
+def _take(env: Env, code: str) -> AuthorizationCode | None:
+    found = _TAKE.first(env, {"code": _digest(env, code), "now": env.now(), "session": env.random.uuid()})
+    return None if found is None else found[0]
 
 
 def _end_what_came_of(env: Env, client: Client, code: str) -> None:

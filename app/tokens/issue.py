@@ -14,14 +14,15 @@ from app.db import orphaned, table
 from app.env import Env, Origin
 from app.models import Client, LoginSession, User
 from app.policy import unbuilt
+from app.statements import Statement
 from app.tokens import claims, keys
 
 FAMILY = 22
 """Characters that all refresh tokens of one login session begin with."""
-_OPEN = insert(table(LoginSession))
 _COLUMNS = tuple(table(LoginSession).columns.keys())
+_OPEN = Statement(insert(table(LoginSession)), inserts=_COLUMNS)
 _OTHERS = table(LoginSession).alias("others")
-_MAKE_ROOM = (
+_MAKE_ROOM = Statement(
     update(table(LoginSession))
     .where(
         table(LoginSession).c.id.in_(
@@ -94,7 +95,7 @@ def open_session(
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
     now = env.now()
     if client.pool.most_sessions is not None:
-        env.db.execute(_MAKE_ROOM, {"sub": user.sub, "now": now, "rest": client.pool.most_sessions - 1})
+        _MAKE_ROOM.execute(env, {"sub": user.sub, "now": now, "rest": client.pool.most_sessions - 1})
     family, secret = env.random.token(16), env.random.token()
     session = LoginSession(
         id=session_id or env.random.uuid(),
@@ -121,7 +122,7 @@ def open_session(
         revoked_at=None,
     )
     with orphaned(errors.UnknownClient(client.id)):
-        env.db.execute(_OPEN, {name: getattr(session, name) for name in _COLUMNS})
+        _OPEN.execute(env, {name: getattr(session, name) for name in _COLUMNS})
     return Opened(session, family + secret)
 
 

@@ -20,9 +20,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from app import errors, metrics
 from app.audit import record
@@ -32,6 +31,7 @@ from app.db import table
 from app.env import Env, Origin
 from app.models import Client, Device, LoginSession, User
 from app.policy import unbuilt
+from app.statements import Statement, columns, record_of
 from app.tokens import claims, issue, resources, restored, revoke
 
 log = logging.getLogger(__name__)
@@ -41,15 +41,24 @@ SUPERSEDED = "Refresh Token has been superseded"
 MOST_EARLIER = 8
 """Used tokens that a session remembers, besides the last one. More within one grace are no accident."""
 
-_SESSIONS = table(LoginSession)
-_BY_TOKEN = (
-    select(LoginSession, User, Device.key)
-    .join(User, User.sub == LoginSession.user_sub)
-    .outerjoin(Device, Device.key == LoginSession.device_key)
-    .where(LoginSession.family_digest == bindparam("family"))
-    .options(claims.WITH_GROUPS)
+_SESSIONS, _USERS, _DEVICES = table(LoginSession), table(User), table(Device)
+_DEVICE = record_of(Device, only=("key",))
+_BY_TOKEN = Statement(
+    select(*columns(LoginSession), *columns(User), _DEVICES.c.key, *claims.GROUP_COLUMNS)
+    .select_from(
+        claims.joining_groups(
+            _SESSIONS.join(_USERS, _USERS.c.sub == _SESSIONS.c.user_sub).outerjoin(
+                _DEVICES, _DEVICES.c.key == _SESSIONS.c.device_key
+            )
+        )
+    )
+    .where(_SESSIONS.c.family_digest == bindparam("family")),
+    record_of(LoginSession),
+    claims.USER,
+    _DEVICE,
+    claims.GROUP,
 )
-_USE = (
+_UPDATE_USED = (
     update(_SESSIONS)
     .where(
         _SESSIONS.c.id == bindparam("session"),
@@ -59,19 +68,19 @@ _USE = (
     .values(active_at=bindparam("now"), ip=bindparam("from_ip"), user_agent=bindparam("with_agent"))
     .returning(_SESSIONS.c.id)
 )
-_ROTATE = _USE.values(
-    refresh_digest=bindparam("successor"),
-    previous_digest=bindparam("presented"),
-    rotated_at=bindparam("now"),
-    earlier_digests=bindparam("earlier"),
+_USE = Statement(_UPDATE_USED)
+_ROTATE = Statement(
+    _UPDATE_USED.values(
+        refresh_digest=bindparam("successor"),
+        previous_digest=bindparam("presented"),
+        rotated_at=bindparam("now"),
+        earlier_digests=bindparam("earlier"),
+    )
 )
-_NOW = select(
-    _SESSIONS.c.refresh_digest,
-    _SESSIONS.c.previous_digest,
-    _SESSIONS.c.rotated_at,
-    _SESSIONS.c.earlier_digests,
-    _SESSIONS.c.revoked_at,
-).where(_SESSIONS.c.id == bindparam("session"))
+_NOW = Statement(
+    select(*columns(LoginSession)).where(_SESSIONS.c.id == bindparam("session")),
+    record_of(LoginSession),
+)
 
 
 class Standing(Enum):
@@ -123,16 +132,13 @@ def find(env: Env, client: Client, token: str, *, device_key: str | None = None)
     used before, and the session has then ended; errors.UserDisabled; errors.UnexpectedLambda (policy.unbuilt).
     """
     unbuilt.demand_no_trigger(client.pool, *unbuilt.TOKEN_TRIGGERS)
-    with env.reading() as database:
-        found = (
-            database.execute(_BY_TOKEN, {"family": issue.refresh_digest(env, token[: issue.FAMILY])})
-            .unique()
-            .one_or_none()
-        )
-    # Another client's token is answered like an unknown one: whether it exists is none of his business.
-    if found is None or found[0].client_id != client.id:
+    found = _BY_TOKEN.rows(env, {"family": issue.refresh_digest(env, token[: issue.FAMILY])})
+    # Another client's token is answered like an unknown one: whether it exists is none of their business.
+    if not found or found[0][0].client_id != client.id:
         raise errors.RefreshTokenRefused
-    session, user, confirmed = found
+    session, user, device, _ = found[0]
+    user = claims.with_groups(user, (row[3] for row in found))
+    confirmed = device.key if device is not None else None
     digest, now = issue.refresh_digest(env, token), env.now()
     standing = _standing(client, session, digest, now)
     if standing is not Standing.GOOD and not client.rotates:
@@ -182,7 +188,7 @@ def renewed(
             _rotate(env, client, found, successor, origin)
     elif client.pool.most_sessions is not None:
         with env.transaction():
-            if env.db.scalar(_USE, _use(env, client, found, origin)) is None:
+            if _USE.first(env, _use(env, client, found, origin)) is None:
                 raise errors.RefreshTokenRefused(REVOKED)
     return issue.signed(
         env, client, found.user, found.session, oauth=oauth, refresh=successor, scope=scope, audience=audience
@@ -199,12 +205,12 @@ def _rotate(env: Env, client: Client, found: Found, successor: str, origin: Orig
         "earlier": _earlier(client, found.session, env.now()),
     }
     with env.transaction():
-        if env.db.scalar(_ROTATE, using) is not None:
+        if _ROTATE.first(env, using) is not None:
             return
-        row = env.db.execute(_NOW, {"session": found.session.id}).one_or_none()
-        if row is None or row.revoked_at is not None:
+        now = _NOW.first(env, {"session": found.session.id})
+        if now is None or now[0].revoked_at is not None:
             raise errors.RefreshTokenRefused(REVOKED)
-        standing = _standing(client, row, found.digest, env.now())
+        standing = _standing(client, now[0], found.digest, env.now())
         if standing is Standing.LATE:
             raise _late(found.session.id)
         if standing is Standing.REUSED:
@@ -225,7 +231,7 @@ def _use(env: Env, client: Client, found: Found, origin: Origin) -> dict[str, ob
     }
 
 
-def _standing(client: Client, session: LoginSession | Row[*tuple[Any, ...]], digest: str, now: datetime) -> Standing:
+def _standing(client: Client, session: LoginSession, digest: str, now: datetime) -> Standing:
     """What the token with this digest, which begins with the session's family, is to the session as it was read."""
     if same(session.refresh_digest, digest):
         return Standing.GOOD
@@ -237,9 +243,7 @@ def _standing(client: Client, session: LoginSession | Row[*tuple[Any, ...]], dig
     return Standing.REUSED
 
 
-def _within_grace(
-    client: Client, session: LoginSession | Row[*tuple[Any, ...]], now: datetime
-) -> list[tuple[str, float]]:
+def _within_grace(client: Client, session: LoginSession, now: datetime) -> list[tuple[str, float]]:
     """Digests of tokens before the previous one that were used within the grace, each with when that was."""
     since = (now - client.retry_grace).timestamp()
     return [(used, at) for used, at in session.earlier_digests or () if at > since]

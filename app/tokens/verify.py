@@ -7,27 +7,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import bindparam, select
 
 from app import errors
 from app.crypto import jose
 from app.crypto.base64url import decode
+from app.db import table
 from app.env import Env
 from app.models import Client, LoginSession, Pool, User
-from app.tokens import keys
-from app.tokens.claims import WITH_GROUPS
+from app.statements import Statement, columns, record_of
+from app.tokens import claims, keys
 
 CALLED = {"access": "Access Token", "id": "ID Token"}
 """By `token_use`: what a kind of token is called when it is refused."""
 NAMED_IN = {"access": "username", "id": "cognito:username"}
 """The claim that only a person's token has."""
 
-_HOLDER = (
-    select(User, LoginSession)
-    .outerjoin(LoginSession, (LoginSession.id == bindparam("event_id")) & (LoginSession.user_sub == User.sub))
-    .where(User.sub == bindparam("sub"))
+_USER, _SESSION = table(User), table(LoginSession)
+_WITH_SESSION = _USER.outerjoin(
+    _SESSION, (_SESSION.c.id == bindparam("event_id")) & (_SESSION.c.user_sub == _USER.c.sub)
 )
-_WITH_GROUPS = _HOLDER.options(WITH_GROUPS)
+_COLUMNS = (*columns(User), *columns(LoginSession))
+_RECORDS = (claims.USER, record_of(LoginSession))
+_OF_HOLDER = _USER.c.sub == bindparam("sub")
+_HOLDER = Statement(select(*_COLUMNS).select_from(_WITH_SESSION).where(_OF_HOLDER), *_RECORDS)
+_WITH_GROUPS = Statement(
+    select(*_COLUMNS, *claims.GROUP_COLUMNS).select_from(claims.joining_groups(_WITH_SESSION)).where(_OF_HOLDER),
+    *_RECORDS,
+    claims.GROUP,
+)
+_CLIENT = Statement(
+    select(table(Client).c.id).where(
+        table(Client).c.id == bindparam("client_id"), table(Client).c.pool_id == bindparam("pool_id")
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -55,10 +68,10 @@ def hint(env: Env, token: str, *, pool: Pool) -> Hint | None:
     """What an `id_token_hint` says (OpenID Connect Core 1.0, 3.1.2.1; RP-Initiated Logout 1.0, 2); None where it is no
     ID token of this pool. An expired one counts: a hint is compared with who is signed in, and permits nothing."""
     try:
-        claims = _signed_claims(env, token, "id", _no_pool, pool)
+        stated = _signed_claims(env, token, "id", _no_pool, pool)
     except errors.TokenRefused:
         return None
-    return Hint(claims["sub"], claims["aud"]) if claims.get("token_use") == "id" else None
+    return Hint(stated["sub"], stated["aud"]) if stated.get("token_use") == "id" else None
 
 
 def access_token(
@@ -69,59 +82,57 @@ def access_token(
     `pool_of` finds a pool by id (raising errors.UnknownPool); with `only`, tokens of other pools are refused. One
     statement. Raises errors.TokenRefused with Cognito's sentence, errors.UserNotFound, errors.UserDisabled.
     """
-    claims = _unexpired(env, token, "access", pool_of, only)
+    stated = _unexpired(env, token, "access", pool_of, only)
     # One with an audience is made out to another service, and in its hands (tokens.exchange): what that service may do
     # with it is for the user's sake there, and must open nothing of his here (RFC 8707, 3).
-    if "username" not in claims or "aud" in claims:
+    if "username" not in stated or "aud" in stated:
         raise errors.TokenRefused
-    if scope not in claims["scope"].split():
+    if scope not in stated["scope"].split():
         raise errors.ScopeMissing
-    return _living(env, claims, _HOLDER)
+    return _living(env, stated, _HOLDER)
 
 
 def of_a_person(env: Env, token: str, *, use: str, pool: Pool) -> Verified:
     """The same for a token of this pool that is presented for what it says of somebody, not for what it lets do; `use`
     is `access` or `id`. The user comes with his groups. Raises what `access_token` does."""
-    claims = _unexpired(env, token, use, _no_pool, pool)
-    if NAMED_IN[use] not in claims:
+    stated = _unexpired(env, token, use, _no_pool, pool)
+    if NAMED_IN[use] not in stated:
         raise errors.TokenRefused(f"Invalid {CALLED[use]}")
-    return _living(env, claims, _WITH_GROUPS)
+    return _living(env, stated, _WITH_GROUPS)
 
 
 def of_a_machine(env: Env, token: str, *, pool: Pool) -> dict[str, Any] | None:
     """The claims of a live access token that a client of this pool has got for itself; None where it is a person's.
     Raises errors.TokenRefused, also when there is no such client any more."""
-    claims = _unexpired(env, token, "access", _no_pool, pool)
-    if "username" in claims:
+    stated = _unexpired(env, token, "access", _no_pool, pool)
+    if "username" in stated:
         return None
-    with env.reading() as database:
-        found = database.scalar(select(Client.id).where(Client.id == claims["client_id"], Client.pool_id == pool.id))
-    if found is None:
+    if _CLIENT.first(env, {"client_id": stated["client_id"], "pool_id": pool.id}) is None:
         raise errors.TokenRefused("Access Token has been revoked")
-    return claims
+    return stated
 
 
 def _unexpired(env: Env, token: str, use: str, pool_of: Callable[[str], Pool], only: Pool | None) -> dict[str, Any]:
-    claims = _signed_claims(env, token, use, pool_of, only)
-    if claims.get("token_use") != use:
+    stated = _signed_claims(env, token, use, pool_of, only)
+    if stated.get("token_use") != use:
         raise errors.TokenRefused(f"Invalid {CALLED[use]}")
-    if env.now().timestamp() >= claims["exp"]:
+    if env.now().timestamp() >= stated["exp"]:
         raise errors.TokenRefused(f"{CALLED[use]} has expired")
-    return claims
+    return stated
 
 
-def _living(env: Env, claims: dict[str, Any], query: Select[User, LoginSession]) -> Verified:
-    with env.reading() as database:
-        asked = {"event_id": claims["event_id"], "sub": claims["sub"]}
-        found = database.execute(query, asked).unique().one_or_none()
-    if found is None:
+def _living(env: Env, stated: dict[str, Any], holder: Statement) -> Verified:
+    found = holder.rows(env, {"event_id": stated["event_id"], "sub": stated["sub"]})
+    if not found:
         raise errors.UserNotFound
-    user, session = found
+    user, session, *_ = found[0]
     if session is None or session.revoked_at is not None:
-        raise errors.TokenRefused(f"{CALLED[claims['token_use']]} has been revoked")
+        raise errors.TokenRefused(f"{CALLED[stated['token_use']]} has been revoked")
     if not user.enabled:
         raise errors.UserDisabled
-    return Verified(claims, user, session)
+    if holder is _WITH_GROUPS:
+        user = claims.with_groups(user, (row[2] for row in found))
+    return Verified(stated, user, session)
 
 
 def _signed_claims(env: Env, token: str, use: str, pool_of: Callable[[str], Pool], only: Pool | None) -> dict[str, Any]:
@@ -131,8 +142,8 @@ def _signed_claims(env: Env, token: str, use: str, pool_of: Callable[[str], Pool
     """
     malformed = errors.TokenRefused(f"Invalid {CALLED[use]}")
     try:
-        stated = orjson.loads(decode(token.split(".")[1]))["iss"]
-        base, _, pool_id = stated.rpartition("/")
+        issuer = orjson.loads(decode(token.split(".")[1]))["iss"]
+        base, _, pool_id = issuer.rpartition("/")
         if base != env.settings.base_url or (only is not None and only.id != pool_id):
             raise malformed
         pool = only or pool_of(pool_id)
