@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, exists, select
 
 from app.env import Env
 from app.models import Passkey, Password, Pool, SoftwareToken, User
+from app.statements import Statement
 from app.tokens import assurance
 
 TOTP = "SOFTWARE_TOKEN_MFA"
@@ -27,10 +28,12 @@ ADDRESS = {SMS: "phone_number", EMAIL: "email"}
 FIRST_ADDRESS = {"EMAIL_OTP": "email", "SMS_OTP": "phone_number"}
 """The same for codes that come first."""
 
-_HELD = select(
-    exists().where(SoftwareToken.user_sub == bindparam("sub"), SoftwareToken.secret.is_not(None)),
-    exists().where(Passkey.user_sub == bindparam("sub")),
-    exists().where(Password.user_sub == bindparam("sub")),
+_HELD = Statement(
+    select(
+        exists().where(SoftwareToken.user_sub == bindparam("sub"), SoftwareToken.secret.is_not(None)),
+        exists().where(Passkey.user_sub == bindparam("sub")),
+        exists().where(Password.user_sub == bindparam("sub")),
+    )
 )
 
 
@@ -63,8 +66,7 @@ class Second:
 
 def held(env: Env, user: User) -> Held:
     """One statement."""
-    with env.reading() as session:
-        return Held(*session.execute(_HELD, {"sub": user.sub}).one())
+    return Held(*_HELD.first(env, {"sub": user.sub}) or ())
 
 
 def switched_on(user: User) -> tuple[str, ...]:

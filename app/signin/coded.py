@@ -114,7 +114,7 @@ def answer(
             raise errors.SessionInvalid
         prove(env, sign_in.pool, row, kind.attribute, address)
 
-    return Proof(user, None if is_first(sign_in) else sign_in.password, accept)
+    return Proof(user, None if is_first(sign_in) else sign_in.password, accept, changes_user=True)
 
 
 def prove(env: Env, pool: Pool, row: User, attribute: str, address: str) -> None:

@@ -43,6 +43,7 @@ from app.signin.challenges import (
     web_authn,
 )
 from app.signin.state import HELD, Ask, Asked, Challenge, Chosen, Granted, Judged, Proof, SignIn, Step
+from app.statements import Statement, columns, record_of
 from app.tokens import claims
 
 CHALLENGES: dict[str, Challenge] = {
@@ -95,29 +96,48 @@ BEFORE_ANY_PROOF = frozenset(
 WITHOUT_SESSION = frozenset({"DEVICE_SRP_AUTH", "DEVICE_PASSWORD_VERIFIER"})
 """Challenges whose answers bring no session, or the one that the step before has used up, from some of the clients."""
 
-_SELECT_USER_FOR_UPDATE = (
-    select(User, Throttle.count)
-    .outerjoin(Throttle, Throttle.key.in_([bindparam("common"), bindparam("near")]))
-    .where(User.sub == bindparam("sub"))
-    .with_for_update(of=User)
-    .options(claims.WITH_GROUPS)
+_USERS, _ATTEMPTS, _PASSWORDS, _THROTTLE = table(User), table(Attempt), table(Password), table(Throttle)
+_SELECT_USER_FOR_UPDATE = Statement(
+    select(*columns(User), *claims.GROUP_COLUMNS, _THROTTLE.c.count)
+    .select_from(
+        claims.joining_groups(
+            _USERS.outerjoin(_THROTTLE, _THROTTLE.c.key.in_([bindparam("common"), bindparam("near")]))
+        )
+    )
+    .where(_USERS.c.sub == bindparam("sub"))
+    .with_for_update(of=_USERS),
+    claims.USER,
+    claims.GROUP,
 )
 """Only what is on the user's own row is current when this statement had to wait for a lock: PostgreSQL (READ
 COMMITTED) reads the locked row again, and the joined ones as they were before. Nothing that admits or refuses may rest
 on those."""
-_HIS = select(table(User).c.sub).where(table(User).c.sub == bindparam("sub")).with_for_update(read=True, key_share=True)
-_WAITING = (
-    select(Attempt, User, Password)
-    .outerjoin(User, User.sub == Attempt.user_sub)
-    .outerjoin(Password, Password.user_sub == User.sub)
+_USER_FOR_KEY_SHARE = Statement(
+    select(_USERS.c.sub).where(_USERS.c.sub == bindparam("sub")).with_for_update(read=True, key_share=True)
 )
-_BY_HANDLE = _WAITING.where(Attempt.digest == bindparam("handle"))
-_WAIT = insert(table(Attempt))
-_USE_UP = (
-    update(table(Attempt))
-    .where(table(Attempt).c.digest == bindparam("handle"), table(Attempt).c.used_at.is_(None))
+_WAITING = select(*columns(Attempt), *columns(User), *columns(Password)).select_from(
+    _ATTEMPTS.outerjoin(_USERS, _USERS.c.sub == _ATTEMPTS.c.user_sub).outerjoin(
+        _PASSWORDS, _PASSWORDS.c.user_sub == _USERS.c.sub
+    )
+)
+_RECORDS = (record_of(Attempt), record_of(User), record_of(Password))
+_BY_HANDLE = Statement(_WAITING.where(_ATTEMPTS.c.digest == bindparam("handle")), *_RECORDS)
+_BY_CHALLENGE = Statement(
+    _WAITING.where(
+        _ATTEMPTS.c.user_sub == bindparam("sub"),
+        _ATTEMPTS.c.client_id == bindparam("client"),
+        _ATTEMPTS.c.asked == bindparam("challenge"),
+        _ATTEMPTS.c.used_at.is_(None),
+        _ATTEMPTS.c.expires_at > bindparam("now"),
+    ).order_by(_ATTEMPTS.c.created_at.desc()),
+    *_RECORDS,
+)
+_WAIT = Statement(insert(_ATTEMPTS), inserts=[name for name in _ATTEMPTS.columns.keys() if name != "used_at"])
+_USE_UP = Statement(
+    update(_ATTEMPTS)
+    .where(_ATTEMPTS.c.digest == bindparam("handle"), _ATTEMPTS.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
-    .returning(table(Attempt).c.digest)
+    .returning(_ATTEMPTS.c.digest)
 )
 
 
@@ -147,12 +167,11 @@ def demand_enabled(client: Client, flow: str) -> None:
 
 def _begin(env: Env, client: Client, flow: str, given: Mapping[str, str], origin: Origin) -> Step:
     name = named(given)
-    with env.reading():  # one look for both questions
-        found = find.by_name(env, client.pool, name)
-        sign_in = sign_in_of(env, client, flow, name, found, origin)
-        # A password is counted, and so checked, anyhow; but not of who is refused before.
-        if plan.FIRST.get(flow) != password.NAME or (found and not found.user.enabled and not sign_in.hides):
-            lockout.check(env, sign_in.failures)
+    found = find.by_name(env, client.pool, name)
+    sign_in = sign_in_of(env, client, flow, name, found, origin)
+    # A password is counted, and so checked, anyhow; but not of who is refused before.
+    if plan.FIRST.get(flow) != password.NAME or (found and not found.user.enabled and not sign_in.hides):
+        lockout.check(env, sign_in.failures)
     sign_in = with_device_key(sign_in, given)
     _refuse_disabled(sign_in, before=True)
     if flow in WRITTEN_DOWN and (len(name) > LONGEST_NAME or "\0" in name):
@@ -258,9 +277,8 @@ def _recovered(env: Env, client: Client, given: Mapping[str, str], origin: Origi
     block = password_srp.opened(env, client, given)
     if block.flow != "USER_SRP_AUTH":
         raise errors.InvalidParameter("Missing required parameter Session")
-    with env.reading():
-        found = find.by_name(env, client.pool, block.name) if block.known else None
-        sign_in = sign_in_of(env, client, block.flow, block.typed or block.name, found, origin)
+    found = find.by_name(env, client.pool, block.name) if block.known else None
+    sign_in = sign_in_of(env, client, block.flow, block.typed or block.name, found, origin)
     _refuse_disabled(sign_in, before=True)
     return sign_in
 
@@ -371,8 +389,7 @@ def _taken(env: Env, sign_in: SignIn, challenge: Challenge, given: Mapping[str, 
         said, counted = Judged(False), None
     match said:
         case Chosen(choice=choice):
-            with env.reading():
-                lockout.check(env, sign_in.failures)
+            lockout.check(env, sign_in.failures)
             return _chosen(env, sign_in, choice, given)
         case Judged(correct=correct):
             met = (challenge.NAME,) if correct and sign_in.user is not None else ()
@@ -611,7 +628,7 @@ def _hold(env: Env, sign_in: SignIn) -> None:
     each would else wait for the other. Raises errors.NotAuthorized: he has been deleted since he was looked for."""
     if sign_in.user is None:
         return
-    if env.db.scalar(_HIS, {"sub": sign_in.user.sub}) is None:
+    if _USER_FOR_KEY_SHARE.first(env, {"sub": sign_in.user.sub}) is None:
         raise errors.NotAuthorized
 
 
@@ -638,7 +655,7 @@ def _wait(env: Env, sign_in: SignIn, challenge: str, notes: Mapping[str, Any]) -
         "expires_at": now + sign_in.client.session_validity,
     }
     with orphaned(errors.TooManyRequests()):
-        env.db.execute(_WAIT, row)
+        _WAIT.execute(env, row)
     return handle
 
 
@@ -649,11 +666,10 @@ def _device_notes(sign_in: SignIn) -> dict[str, Any]:
 
 def client_of(env: Env, session: str) -> str:
     """The id of the client whose sign-in waits, for operations that name none. Raises errors.SessionInvalid."""
-    with env.reading() as database:
-        client_id = database.scalar(select(Attempt.client_id).where(Attempt.digest == _digest(env, session)))
-    if client_id is None:
+    found = _BY_HANDLE.first(env, {"handle": _digest(env, session)})
+    if found is None:
         raise errors.SessionInvalid
-    return client_id
+    return str(found[0].client_id)
 
 
 def _refuse_status(env: Env, proof: Proof) -> None:
@@ -673,10 +689,7 @@ def _accept(env: Env, sign_in: SignIn, proof: Proof) -> tuple[User, bool]:
     """The write of an accepted step; also whether attempts are counted. Raises when somebody else has changed what it
     rests on."""
     counters = {"common": sign_in.failures.common, "near": sign_in.failures.near or ""}
-    rows = env.db.execute(_SELECT_USER_FOR_UPDATE, {**counters, "sub": proof.user.sub}).unique().all()
-    if not rows:
-        raise errors.NotAuthorized
-    user = rows[0][0]
+    user, counted = _locked(env, proof.user.sub, counters)
     if not user.enabled:
         raise errors.UserDisabled
     replaced = proof.password is not None and user.password_version != proof.user.password_version
@@ -686,16 +699,29 @@ def _accept(env: Env, sign_in: SignIn, proof: Proof) -> tuple[User, bool]:
     if sign_in.attempt is not None and not sign_in.used:
         _use_up(env, sign_in.attempt)
     if proof.write is not None:
-        proof.write(user)
-    return user, any(row.count is not None for row in rows)
+        if proof.changes_user:
+            proof.write(find.locked(env, user.sub))
+            user, _ = _locked(env, user.sub, counters)
+        else:
+            proof.write(user)
+    return user, counted
+
+
+def _locked(env: Env, sub: str, counters: Mapping[str, str]) -> tuple[User, bool]:
+    """The record of a user, with groups, whose row is locked until the commit; whether attempts are counted. Raises
+    errors.NotAuthorized for one that was deleted."""
+    rows = _SELECT_USER_FOR_UPDATE.rows(env, {**counters, "sub": sub})
+    if not rows:
+        raise errors.NotAuthorized
+    groups = {row[1].name: row[1] for row in rows if row[1] is not None}  # for each counter there is each group
+    return claims.with_groups(rows[0][0], groups.values()), any(row[2] is not None for row in rows)
 
 
 def resumed(env: Env, client: Client, challenge: str, session: str | None, origin: Origin) -> SignIn:
     """The sign-in that waited. One statement. Raises errors.SessionInvalid, SessionUsed, SessionExpired."""
     if not session:
         raise errors.InvalidParameter("Missing required parameter Session")
-    with env.reading() as database:
-        found = database.execute(_BY_HANDLE, {"handle": _digest(env, session)}).one_or_none()
+    found = _BY_HANDLE.first(env, {"handle": _digest(env, session)})
     if found is None:
         raise errors.SessionInvalid
     attempt, user, stored = found
@@ -724,15 +750,10 @@ def _resumed_without(
         if not given.get(name):
             raise errors.InvalidParameter(f"Missing required parameter {name}")
     sub = find.sub_by_name(env, client.pool, given["USERNAME"])
-    waiting = (
-        _WAITING.where(Attempt.user_sub == sub, Attempt.client_id == client.id, Attempt.asked == challenge)
-        .where(Attempt.used_at.is_(None), Attempt.expires_at > env.now())
-        .order_by(Attempt.created_at.desc())
-    )
-    with env.reading() as database:
-        for attempt, user, stored in database.execute(waiting) if sub else ():
-            if attempt.notes.get("device_key") == given["DEVICE_KEY"] and attempt.notes.get("ip") == origin.ip:
-                return _of(env, client, attempt, Found(user, stored), origin)
+    waiting = {"sub": sub, "client": client.id, "challenge": challenge, "now": env.now()}
+    for attempt, user, stored in _BY_CHALLENGE.rows(env, waiting) if sub else ():
+        if attempt.notes.get("device_key") == given["DEVICE_KEY"] and attempt.notes.get("ip") == origin.ip:
+            return _of(env, client, attempt, Found(user, stored), origin)
     raise errors.SessionInvalid
 
 
@@ -749,7 +770,7 @@ def _of(env: Env, client: Client, attempt: Attempt, found: Found | None, origin:
 
 def _use_up(env: Env, attempt: Attempt) -> None:
     """One UPDATE, so that of parallel answers one is accepted. Raises errors.SessionUsed."""
-    if env.db.scalar(_USE_UP, {"handle": attempt.digest, "now": env.now()}) is None:
+    if _USE_UP.first(env, {"handle": attempt.digest, "now": env.now()}) is None:
         raise errors.SessionUsed
 
 

@@ -74,7 +74,9 @@ class Proof:
     user: User
     password: Password | None
     write: Callable[[User], None] | None = None
-    """Called with the user's row, locked."""
+    """Called with the user, whose row is locked."""
+    changes_user: bool = False
+    """Whether `write` changes that row: it is then given the ORM's object, and what follows sees the change."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """For the challenges after it."""
     met: tuple[str, ...] = ()

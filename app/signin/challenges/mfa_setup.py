@@ -52,7 +52,11 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
         if second.usable != (factors.TOTP,):
             raise errors.SessionInvalid
         return Proof(
-            user, sign_in.password, lambda row: mfa.switch_on(env, row, factors.TOTP), met=(NAME, factors.TOTP)
+            user,
+            sign_in.password,
+            lambda row: mfa.switch_on(env, row, factors.TOTP),
+            changes_user=True,
+            met=(NAME, factors.TOTP),
         )
     if second.usable:
         raise errors.SessionInvalid

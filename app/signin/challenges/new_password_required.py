@@ -75,4 +75,4 @@ def answer(env: Env, sign_in: SignIn, given: Mapping[str, str]) -> Proof:
         replace(env, pool, row, prepared, begun_before=moment)
         writing.claim_names(env, pool, row)
 
-    return Proof(user, sign_in.password, write)
+    return Proof(user, sign_in.password, write, changes_user=True)
