@@ -150,7 +150,7 @@ def _signed_claims(env: Env, token: str, use: str, pool_of: Callable[[str], Pool
     except (IndexError, ValueError, KeyError, TypeError, AttributeError, errors.UnknownPool):
         raise malformed from None
     try:
-        return jose.verify(token, keys.of(env, pool).verifying[use])
+        return keys.of(env, pool).claims(use, token)
     except jose.BadToken as bad:
         if bad.reason == "malformed":
             raise malformed from None

@@ -15,10 +15,11 @@ from sqlalchemy import select
 from app import errors
 from app.cache import STALE_AFTER
 from app.config import Settings
+from app.crypto import jose
 from app.env import Env, Origin
 from app.models import Client, Pool, SigningKey
 from app.pools import find, user_pools
-from app.tokens import certificates, issue, keys, verify
+from app.tokens import certificates, issue, keys, revoke, verify
 from app.tokens.keys import LONGEST_TOKEN, PUBLISHED_AHEAD
 from tests.build import a_client, a_machine, a_pool, a_user
 from tests.conftest import Clock
@@ -202,6 +203,61 @@ def test_in_an_emergency_the_old_key_is_forgotten_with_all_that_it_signed(env: E
             verified(env, token)
     assert verified(env, tokens(env, client, user).access)
     assert kids(env, other) == untouched
+
+
+def test_a_token_that_was_verified_is_not_verified_again_and_is_refused_as_soon_as_anything_ends_it(
+    env: Env, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = a_pool(env)
+    client, user = a_client(env, pool), a_user(env, pool)
+    asked: list[str] = []
+    really = jose.verify
+    monkeypatch.setattr(jose, "verify", lambda token, keys: asked.append(token) or really(token, keys))
+    revoked, expired, forgotten = (tokens(env, client, user).access for _ in range(3))
+    for _ in range(3):
+        for token in (revoked, expired, forgotten):
+            found = verified(env, token)
+            found.claims["scope"] = "everything"  # what a caller does with the claims is seen by nobody else
+    assert sorted(asked) == sorted((revoked, expired, forgotten))
+    with env.transaction():
+        revoke.session(env, verified(env, revoked).session.id)
+    with pytest.raises(errors.TokenRefused, match="revoked"):
+        verified(env, revoked)
+    rotate(env, pool, emergency=True)
+    with pytest.raises(errors.TokenRefused, match="signature"):
+        verified(env, forgotten)
+    another = tokens(env, client, user).access
+    assert verified(env, another)
+    clock.forward(days=1)
+    with pytest.raises(errors.TokenRefused, match="expired"):
+        verified(env, another)
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_token_that_is_like_a_verified_one_but_for_one_character_is_another(env: Env, part: int) -> None:
+    pool = a_pool(env)
+    token = tokens(env, a_client(env, pool), a_user(env, pool)).access
+    assert verified(env, token)
+    parts = token.split(".")
+    parts[part] = parts[part][:-3] + ("A" if parts[part][-3] != "A" else "B") + parts[part][-2:]
+    with pytest.raises(errors.TokenRefused):
+        verified(env, ".".join(parts))
+
+
+def test_tokens_that_are_remembered_are_bounded_and_those_that_nobody_signed_are_not_among_them() -> None:
+    known = keys.VerifiedTokens()
+
+    def refuse(token: str) -> dict[str, Any]:
+        raise jose.BadToken("signature")
+
+    assert known.claims("good", lambda token: {"of": token}) == {"of": "good"}
+    for number in range(2 * known.MOST):
+        with pytest.raises(jose.BadToken):
+            known.claims(f"bad {number}", refuse)
+    assert known.claims("good", refuse) == {"of": "good"}
+    for number in range(2 * known.MOST):
+        known.claims(f"good {number}", lambda token: {"of": token})
+    assert len(known._claims) <= known.MOST
 
 
 def test_new_keys_are_not_made_while_others_wait_for_the_database(env: Env) -> None:
