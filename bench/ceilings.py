@@ -1,4 +1,4 @@
-"""What this machine can do at best: the unit R, and the work that no server can leave out.
+"""What this machine can do at best: the units R and P, and the work that no server can leave out.
 
 CPU time of one process on one core, not time by the clock, so that other jobs disturb it little; and the same with
 every core at it, because cores share caches and memory: Argon2id notices. The empty application says what a request
@@ -36,6 +36,8 @@ class Ceilings:
     argon2id: float
     argon2id_busy: float
     srp: float
+    python_busy: float
+    """The unit P: a fixed piece of Python that goes through more memory than a cache holds."""
     http: dict[str, float]
     """By server: one request to an empty application."""
 
@@ -65,11 +67,12 @@ def cores() -> int:
 def measure(seconds: float) -> Ceilings:
     """Some seconds of arithmetic; fewer where each scenario gets only a moment too."""
     batch = min(BATCH_SECONDS, seconds / 40)
-    alone = _in_processes(1, tuple(_WORK), batch)[0]
-    together = _in_processes(cores(), ("argon2id",), batch)
+    alone = _in_processes(1, ("rsa_sign", "rsa_verify", "argon2id", "srp"), batch)[0]
+    together = _in_processes(cores(), ("argon2id", "python"), batch)
     return Ceilings(
         cores=cores(),
         argon2id_busy=statistics.mean(found["argon2id"] for found in together),
+        python_busy=statistics.mean(found["python"] for found in together),
         http={},
         **alone,
     )
@@ -132,7 +135,40 @@ def _srp() -> Callable[[], object]:
     return both_steps
 
 
-_WORK = {"rsa_sign": _rsa_sign, "rsa_verify": _rsa_verify, "argon2id": _argon2id, "srp": _srp}
+def _python() -> Callable[[], object]:
+    """What a request makes Python do, without a request: look things up that are far from each other, make small
+    objects, and put them into text. A signature works in a few kilobytes and is as fast when other tenants have emptied
+    the caches; Python then takes up to twice as long."""
+    things = [_Thing(number, f"name {number * 7919 % THINGS}", {"of": number}) for number in range(THINGS)]
+    by_name = {thing.name: thing for thing in things}
+    place = 0
+
+    def walk() -> int:
+        nonlocal place
+        seen = 0
+        for _ in range(STEPS):
+            place = (place * 1103515245 + 12345) % 2147483648
+            thing = by_name[things[place % THINGS].name]
+            copied = dict(thing.known, name=thing.name, number=thing.number + 1)
+            seen += len(f"{copied['name']}:{copied['number']}:{len(copied)}")
+        return seen
+
+    return walk
+
+
+@dataclass
+class _Thing:
+    number: int
+    name: str
+    known: dict[str, int]
+
+
+THINGS = 100_000
+"""Some 40 MB."""
+STEPS = 200
+"""Of one walk."""
+
+_WORK = {"rsa_sign": _rsa_sign, "rsa_verify": _rsa_verify, "argon2id": _argon2id, "srp": _srp, "python": _python}
 
 
 def _once(names: tuple[str, ...], seconds: float) -> dict[str, float]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from bench import against, report, target
 from bench import ceilings as machine
-from bench import report, target
 from bench.ceilings import cores
 from bench.figures import WARM_UP, Effort, Figures, measure
 from bench.report import Report, Run
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         facts = json.loads(options.facts.read_text()) if options.facts else {}
         earlier = json.loads(options.compare.read_text()) if options.compare else None
+        if options.against:
+            return against.run(options)
         found = run(options, facts)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -77,6 +79,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--starts", type=int, default=5, help="cold starts to take the median of (5)")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--compare", type=Path, help="a file that --json has written: print ratios to it")
+    parser.add_argument("--against", metavar="REF", help="a commit whose server is measured in turn with this one's")
+    parser.add_argument("--rounds", type=int, default=against.ROUNDS, help="of each, with --against (5)")
     parser.add_argument("--document", type=Path, help="replace the tables in this document: docs/performance.md")
     options = parser.parse_args(arguments)
     if min(options.connections, options.generators, options.requests) < 1:
@@ -85,6 +89,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.url = json.loads(options.facts.read_text()).get("discovery_url")
     if not (options.database in ("sqlite", "postgresql", "both") or options.database.startswith("postgresql")):
         parser.error("--database is sqlite, postgresql, both or a URL that begins with postgresql://")
+    if options.against and (options.url or options.database not in ("sqlite", "postgresql") or options.rounds < 1):
+        parser.error("--against starts both servers itself, on sqlite or postgresql, for one round at least")
     return options
 
 

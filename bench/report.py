@@ -96,6 +96,7 @@ def ceilings_table(ceilings: Ceilings) -> list[Row]:
         "Argon2id, one core busy": ceilings.argon2id,
         "Argon2id, all cores busy": ceilings.argon2id_busy,
         "SRP, both server steps": ceilings.srp,
+        "Python (P), all cores busy": ceilings.python_busy,
         **{f"empty request, {server}": cost for server, cost in sorted(ceilings.http.items())},
     }
     for what, cost in lines.items():
@@ -108,7 +109,7 @@ def ceilings_table(ceilings: Ceilings) -> list[Row]:
 def run_table(run: Run, ceilings: Ceilings) -> list[Row]:
     """The scenarios of a run, one line each, and one more for what has a hash, without it."""
     rows: list[Row] = [
-        ("scenario", "/s", "ceiling /s", "p50 ms", "p99 ms", "CPU µs", "R", "budget", "target", "within")
+        ("scenario", "/s", "ceiling /s", "p50 ms", "p99 ms", "CPU µs", "R", "P", "budget", "target", "within")
         + ("database µs", "generator µs", "errors")
     ]
     for one in run.figures:
@@ -123,6 +124,7 @@ def run_table(run: Run, ceilings: Ceilings) -> list[Row]:
                 _milliseconds(one.p99),
                 _count(one.server_us),
                 _in_r(one.server_us, ceilings),
+                _in_p(one.server_us, ceilings),
                 *(_judged(one.scenario, judged, ceilings) if not hashed else ("", "", "")),
                 _count(one.database_us),
                 _count(one.generator_us),
@@ -137,6 +139,7 @@ def run_table(run: Run, ceilings: Ceilings) -> list[Row]:
                     *("", "", "", ""),
                     about + _count(one.aside_us) if one.aside_us is not None else "",
                     about + _in_r(one.aside_us, ceilings) if one.aside_us is not None else "",
+                    about + _in_p(one.aside_us, ceilings) if one.aside_us is not None else "",
                     *_judged(one.scenario, one.aside_us, ceilings),
                     *("", "", ""),
                 )
@@ -220,7 +223,8 @@ def document(report: Report) -> str:
     """Everything, as it stands between the two marks in docs/performance.md."""
     known = report.conditions
     parts = [
-        f"Measured on {report.ceilings.cores} cores, R = {report.ceilings.r:.0f} µs. "
+        f"Measured on {report.ceilings.cores} cores, R = {report.ceilings.r:.0f} µs, "
+        f"P = {report.ceilings.python_busy:.0f} µs. "
         f"{others_note(report.runs)} "
         + ", ".join(f"{name} {known[name]}" for name in ("python", "granian", "gunicorn", "cryptography"))
         + f"; {known['connections']} connections, {known['seconds']:g} s for each scenario.",
@@ -274,6 +278,10 @@ def _milliseconds(value: float) -> str:
 
 def _in_r(microseconds: float | None, ceilings: Ceilings) -> str:
     return "" if microseconds is None else f"{microseconds / ceilings.r:.2f}"
+
+
+def _in_p(microseconds: float | None, ceilings: Ceilings) -> str:
+    return "" if microseconds is None else f"{microseconds / ceilings.python_busy:.2f}"
 
 
 def _over(value: float | None, unit: float) -> float | None:

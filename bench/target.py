@@ -123,9 +123,13 @@ class Installation:
         database_url: str | None,
         settings: Mapping[str, str] | None = None,
         program: Sequence[str] | None = None,
+        *,
+        root: Path = ROOT,
     ) -> None:
-        """`program`: the command `cognate` of another checkout, which then also serves."""
+        """`program`: the command `cognate` of another checkout, which then also serves. `root`: another tree, which
+        this checkout's interpreter serves."""
         self._server = server
+        self._root = root
         self._program = program
         self._directory = directory
         self._port = free_port()
@@ -160,7 +164,7 @@ class Installation:
             try:
                 subprocess.run(
                     command,
-                    cwd=ROOT,
+                    cwd=self._root,
                     env=self._environ | {"COGNATE_MODE": "development"},
                     stdout=log,
                     stderr=log,
@@ -175,7 +179,7 @@ class Installation:
         began = time.monotonic()
         with self._log() as log:
             self._process = subprocess.Popen(
-                self._command(), cwd=ROOT, env=self._environ, stdout=log, stderr=log, start_new_session=True
+                self._command(), cwd=self._root, env=self._environ, stdout=log, stderr=log, start_new_session=True
             )
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() - began > STARTS_WITHIN:
@@ -234,14 +238,16 @@ def started(
     starts: int = 1,
     users: int = USERS,
     own_database: bool = False,
+    root: Path = ROOT,
 ) -> Iterator[Target]:
-    """A server of our own, seeded, with so many users; gone afterwards, and its data with it.
+    """A server of our own, seeded, with so many users; gone afterwards, and its data with it. `root` is the tree that
+    it is of.
 
     `settings` by their names in app/config.py. `own_database`: the PostgreSQL server is a child of this process too, so
     that its CPU time can be counted.
     """
     directory = Path(tempfile.mkdtemp(prefix="cognate-bench-"))
-    installation = Installation(server, directory, database_url, PATIENT | dict(settings or {}))
+    installation = Installation(server, directory, database_url, PATIENT | dict(settings or {}), root=root)
     try:
         installation.seed()
         took = []

@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench import command, enumeration, report, target
+from bench import against, command, enumeration, report, target
 from bench.ceilings import Ceilings
 from bench.figures import Effort, Figures, measure, percentile
 from bench.load import walk
@@ -31,7 +31,9 @@ from bench.target import Family, Target
 from bench.wire import Answer, BadAnswer, Reader, closes, get
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMITS = Ceilings(cores=2, rsa_sign=250, rsa_verify=20, argon2id=17000, argon2id_busy=18000, srp=2800, http={})
+LIMITS = Ceilings(
+    cores=2, rsa_sign=250, rsa_verify=20, argon2id=17000, argon2id_busy=18000, srp=2800, python_busy=500, http={}
+)
 NAMES = [scenario.name for scenario in SCENARIOS]
 
 slow = pytest.mark.slow
@@ -468,3 +470,39 @@ def test_whoever_asks_gets_the_same_answers_about_everybody(capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert "differ" not in shown
     assert all(question.title in shown for question in enumeration.QUESTIONS)
+
+
+# -- against another commit ------------------------------------------------------------------------------------
+
+
+def test_of_rounds_in_bad_weather_the_ratio_of_each_counts() -> None:
+    """The third round took both trees three times as long."""
+    found = against.Compared("userinfo", then=[800, 820, 2400, 810, 790], now=[400, 400, 1260, 410, 395])
+    assert f"{found.ratio:.2f}" == "0.50"
+    (head, row) = against.table("HEAD~1", [found], LIMITS)
+    assert head[0] == "against HEAD~1"
+    assert row == ("userinfo", "810", "400", "3.24", "1.60", "1.62", "0.80", "0.50")
+
+
+def test_the_tree_of_a_commit_is_there_for_as_long_as_it_is_measured() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    with against.tree("HEAD") as root:
+        assert (root / "app" / "__init__.py").is_file()
+    assert not root.exists()
+    listed = subprocess.run(["git", "-C", str(ROOT), "worktree", "list"], capture_output=True, text=True, check=True)
+    assert str(root) not in listed.stdout
+
+
+def test_a_commit_that_is_not_there_is_an_error_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--against", "no-such-commit", "--seconds", "0.1"]) == 2
+    assert "no-such-commit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--against", "HEAD", "http://localhost:1"], ["--against", "HEAD", "--rounds", "0"]]
+)
+def test_against_needs_servers_of_its_own_and_a_round(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
