@@ -259,6 +259,11 @@ def serve(database_url: str, tmp_path: Path) -> Iterator[Serve]:
         running.clean_up()
 
 
+def shared_out(*kinds: tuple[Callable[[int], Look], int]) -> Iterator[Look]:
+    """PAIRS changes, of each kind as many of a thousand as it says, and one at least."""
+    return often(*((kind, max(1, round(share * PAIRS / 1000))) for kind, share in kinds))
+
+
 def often(*kinds: tuple[Callable[[int], Look], int]) -> Iterator[Look]:
     """Changes of these kinds, each as often as it says, in turn."""
     left = [(kind, iter(range(count))) for kind, count in kinds]
@@ -276,7 +281,7 @@ def test_what_one_worker_has_answered_the_other_one_knows(serve: Serve) -> None:
     door = serve("one")
     world = World(door)
     stale, pairs = [], 0
-    for look in often(
+    for look in shared_out(
         (world.flow, 350),
         (world.scope, 250),
         (world.domain, 180),
@@ -289,7 +294,7 @@ def test_what_one_worker_has_answered_the_other_one_knows(serve: Serve) -> None:
         pairs += 1
         if found := look(door):
             stale.append(found)
-    assert (pairs, stale) == (PAIRS, [])
+    assert stale == [] and pairs == pytest.approx(PAIRS, abs=4)
 
 
 @pytest.mark.slow
@@ -326,11 +331,11 @@ def test_what_one_server_has_answered_the_administrator_of_another_one_knows(ser
     one, other = serve("one"), serve("other")
     world = World(one)
     stale, pairs = [], 0
-    for look in often((world.described, 900), (world.attribute, 50), (world.client, 45), (world.pool, 5)):
+    for look in shared_out((world.described, 900), (world.attribute, 50), (world.client, 45), (world.pool, 5)):
         pairs += 1
         if found := look(other):
             stale.append(found)
-    assert (pairs, stale) == (PAIRS, [])
+    assert stale == [] and pairs == pytest.approx(PAIRS, abs=4)
 
 
 @pytest.mark.slow
@@ -353,9 +358,9 @@ def test_what_one_server_has_answered_another_one_knows_a_tenth_of_a_second_late
             if found := late(other):
                 stale.append(found)
 
-    for change in often((world.flow, 500), (world.scope, 450), (world.gone, 50)):
+    for change in shared_out((world.flow, 500), (world.scope, 450), (world.gone, 50)):
         pairs += 1
         waiting.append((time.monotonic() + NOTIFIED, change))
         look(EACH - 1)
     look(0)
-    assert (pairs, stale) == (PAIRS, [])
+    assert stale == [] and pairs == pytest.approx(PAIRS, abs=4)
