@@ -14,8 +14,9 @@ BUILD   := $(VENV)/.build
 JS      := tests/journeys/js
 SDK     := $(if $(shell command -v npm 2>/dev/null),$(JS)/node_modules/.installed)
 
-# Processes of `make test`; each has a PostgreSQL and a browser of its own.
-JOBS ?= 2
+# Processes of `make test`; each has a PostgreSQL and a browser of its own. One more than two cores: a fifth of the time
+# a test waits for a server to start or stop, and another one goes on.
+JOBS ?= 3
 # More arguments for pytest, the bench or uv: make test-fast ARGS="-k sign_up"
 ARGS ?=
 
