@@ -21,7 +21,7 @@ from operator import itemgetter
 from types import FunctionType
 from typing import Any, Protocol, TypeVar, cast
 
-from sqlalchemy import Column, Dialect, Engine
+from sqlalchemy import Column, Dialect, Engine, Select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -216,7 +216,7 @@ class Statement:
             self._compiled[engine.dialect.name] = compiled
         transaction = opened_on(engine)
         if not compiled.reads and (transaction is None or not transaction.writes):
-            raise RuntimeError("what writes needs a transaction: env.transaction()")
+            raise RuntimeError("what writes or locks needs a transaction: env.transaction()")
         arguments = compiled.arguments(given)
         if transaction is not None:
             return compiled, _executed(engine, transaction.driver(), compiled.sql, arguments, fetch)
@@ -275,7 +275,8 @@ class _Compiled:
         if compiled.post_compile_params or compiled.insert_prefetch or compiled.update_prefetch:
             raise TypeError(f"its text or its values depend on the execution: {compiled.string}")
         self.sql = compiled.string
-        self.reads = bool(getattr(statement, "is_select", False))
+        # A lock that a single statement takes is gone with it: whoever asks for one means a transaction.
+        self.reads = isinstance(statement, Select) and statement._for_update_arg is None
         self.arguments = _arguments(compiled, dialect)
         found = getattr(statement, "exported_columns", ())
         self.shape = _shape([column.type for column in found], records, dialect)

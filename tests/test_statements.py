@@ -32,6 +32,7 @@ UPDATE = Statement(
     update(_T).where(_T.c.key == bindparam("wanted")).values(count=_T.c.count + 5).returning(_T.c.count, _T.c.since)
 )
 DELETE = Statement(delete(_T))
+LOCK = Statement(select(_T.c.key).where(_T.c.key == bindparam("key")).with_for_update())
 BESIDE = Statement(
     select(*columns(Throttle), *columns(User, ("sub", "enabled")), _T.c.count + 1)
     .select_from(_T.outerjoin(table(User), table(User).c.sub == _T.c.key))
@@ -154,6 +155,14 @@ def test_what_writes_needs_a_transaction(env: Env) -> None:
         with pytest.raises(RuntimeError, match="transaction"):
             INSERT.execute(env, a_row("a"))
     assert keys(env) == []
+
+
+def test_what_locks_needs_one_too(env: Env) -> None:
+    with pytest.raises(RuntimeError, match="transaction"):
+        LOCK.first(env, {"key": "a"})
+    with env.transaction():
+        INSERT.execute(env, a_row("a"))
+        assert LOCK.first(env, {"key": "a"}) == ("a",)
 
 
 def test_a_single_read_gives_its_connection_back_and_leaves_no_transaction_open(env: Env) -> None:
