@@ -79,10 +79,10 @@ class User(Base):
     """When a new password last ended what was given before. Browsers stay known: whoever is being attacked sets one."""
 
     memberships: Mapped[list[Membership]] = relationship(viewonly=True, lazy="raise")
-    """Of groups; there only where tokens are made (tokens.claims.WITH_GROUPS)."""
 
     @property
     def groups(self) -> list[Group]:
+        """There only where tokens are made (tokens.claims.USER), or the memberships have been loaded."""
         return [each.group for each in self.memberships]
 
     def has_ended(self, given_at: datetime) -> bool:

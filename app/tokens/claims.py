@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import orjson
 from sqlalchemy import FromClause
-from sqlalchemy.orm import joinedload
 
 from app.config import Settings
 from app.db import table
@@ -29,13 +28,6 @@ SCOPE_ATTRIBUTES = {
 OIDC_SCOPES = ("openid", "email", "phone", "profile")
 
 
-WITH_GROUPS = (
-    joinedload(User.memberships)
-    .load_only(Membership.group_name)
-    .joinedload(Membership.group)
-    .load_only(Group.name, Group.precedence, Group.role_arn)
-)
-"""Option of every statement that reads a user for whom tokens are to be made: their groups come with them."""
 _OF_GROUP = ("name", "precedence", "role_arn")
 USER, GROUP = record_of(User, "groups"), record_of(Group, only=_OF_GROUP)
 """Records of a user with groups, and of a group. A hot statement selects from `joining_groups`, its last columns are

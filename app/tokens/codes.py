@@ -36,11 +36,16 @@ _TAKE = Statement(
     .returning(*columns(AuthorizationCode)),
     record_of(AuthorizationCode),
 )
-_USER = select(User).where(User.sub == bindparam("sub")).options(claims.WITH_GROUPS)
+_USER = table(User)
+_WITH_GROUPS = (
+    select(*columns(User), *claims.GROUP_COLUMNS)
+    .select_from(claims.joining_groups(_USER))
+    .where(_USER.c.sub == bindparam("sub"))
+)
 # Against being disabled, deleted or signed out in between, which ends the sessions that it sees; where sessions are
 # counted, also against another sign-in that opens one.
-_HELD = _USER.with_for_update(of=User, read=True)
-_HELD_ALONE = _USER.with_for_update(of=User, key_share=True)
+_HELD = Statement(_WITH_GROUPS.with_for_update(of=_USER, read=True), claims.USER, claims.GROUP)
+_HELD_ALONE = Statement(_WITH_GROUPS.with_for_update(of=_USER, key_share=True), claims.USER, claims.GROUP)
 
 
 def give(
@@ -131,9 +136,10 @@ def redeem(
         audience = defined.narrowed(taken.resource, resource)
         narrow = resources.limited(scope, audience)
         held = _HELD if client.pool.most_sessions is None else _HELD_ALONE
-        user = env.db.scalars(held, {"sub": taken.user_sub}).unique().one_or_none()
-        if user is None or not user.enabled:
+        rows = held.rows(env, {"sub": taken.user_sub})
+        if not rows or not rows[0][0].enabled:
             raise errors.InvalidGrant("The user does not exist or is disabled.")
+        user = claims.with_groups(rows[0][0], (row[1] for row in rows))
         if user.has_ended(taken.auth_time):
             raise errors.InvalidGrant("The user has signed out everywhere since, or has a new password.")
         opened = issue.open_session(

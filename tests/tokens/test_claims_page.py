@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from app.accounts import groups as memberships
 from app.env import Env, Origin
-from app.models import Client, Pool, User
+from app.models import Client, Membership, Pool, User
 from app.tokens import exchange, issue
-from app.tokens.claims import API_SCOPE, WITH_GROUPS
+from app.tokens.claims import API_SCOPE
 from app.tokens.exchange import Presented
 from tests.build import a_client, a_machine, a_pool, a_user
 from tests.journeys.people import payload
@@ -81,7 +82,15 @@ def issued(env: Env) -> dict[str, Tokens]:
         memberships.create(env, pool, name=name, description=None, precedence=precedence, role_arn=role)
         memberships.add(env, pool, name=name, username=user.username)
     with env.reading() as database:
-        user = database.scalars(select(User).where(User.sub == user.sub).options(WITH_GROUPS)).unique().one()
+        user = (
+            database.scalars(
+                select(User)
+                .where(User.sub == user.sub)
+                .options(joinedload(User.memberships).joinedload(Membership.group))
+            )
+            .unique()
+            .one()
+        )
     full = tokens(
         env,
         client,
