@@ -105,6 +105,17 @@ def test_what_waits_behind_threads_that_are_stuck_is_refused_in_time() -> None:
     assert not early.began.is_set()
 
 
+def ten_behind_a_stuck_one(clock: Clock, busy: Lane) -> tuple[list[Work], threading.Event]:
+    """Ten jobs that were offered while the only thread is busy, and what lets it go on."""
+    stuck, release = held(clock)
+    busy.offer(stuck)
+    assert stuck.began.wait(WITHIN)
+    jobs = [Work(clock) for _ in range(10)]
+    for job in jobs:
+        busy.offer(job)
+    return jobs, release
+
+
 def test_a_queue_that_is_longer_than_the_patience_takes_no_more() -> None:
     """The lane has learnt how long a job takes, and does not make anybody wait for nothing."""
     clock = Clock()
@@ -118,12 +129,7 @@ def test_a_queue_that_is_longer_than_the_patience_takes_no_more() -> None:
         one = Work(clock, takes_a_quarter_of_a_second)
         busy.offer(one)
         assert one.ended.wait(WITHIN)
-    stuck, release = held(clock)
-    busy.offer(stuck)
-    assert stuck.began.wait(WITHIN)
-    jobs = [Work(clock) for _ in range(10)]
-    for job in jobs:
-        busy.offer(job)
+    jobs, release = ten_behind_a_stuck_one(clock, busy)
     assert [job.refusals for job in jobs] == [0] * 5 + [1] * 5, "four, and the one that tells that it is too long"
     assert busy.refused == 5
     release.set()
@@ -141,12 +147,7 @@ def test_the_first_job_is_slow_and_tells_little_of_the_others() -> None:
     first = Work(clock, takes_half_a_second)
     busy.offer(first)
     assert first.ended.wait(WITHIN)
-    stuck, release = held(clock)
-    busy.offer(stuck)
-    assert stuck.began.wait(WITHIN)
-    jobs = [Work(clock) for _ in range(10)]
-    for job in jobs:
-        busy.offer(job)
+    jobs, release = ten_behind_a_stuck_one(clock, busy)
     assert not any(job.refusals for job in jobs)
     release.set()
 
